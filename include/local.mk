@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+noinst_HEADERS = \
+	include/stopcopy/dma_device.h \
+	include/stopcopy/guest_abi.h \
+	include/stopcopy/vfio_compat.h \
+	include/stopcopy/vfio_user.h \
+	include/stopcopy/workload.h

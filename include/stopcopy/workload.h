@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the guest's workloads do, as a function of the seed and the operation count alone: the text that the guest and
+ * the VMM's model both implement, each in its own code. All arithmetic is on unsigned 64-bit numbers.
+ *
+ *   mix(x):    x ^= x >> 30; x *= 0xbf58476d1ce4e5b9; x ^= x >> 27; x *= 0x94d049bb133111eb; x ^= x >> 31
+ *   digest(words, h):  for each word w: h = (h ^ w) * DIGEST_MULTIPLIER, then h ^= h >> 32;  the result is h
+ *   chain seed:        s = mix(mix(seed + workload * GOLDEN) ^ (device << 32 | index)), with workload from enum
+ *                      workload_id, device the number of the device (0 where the workload has none), index the queue
+ *                      for dma, the vCPU for the others
+ *   chain:             begins as s; a value v enters it by  chain = mix(chain ^ v) + GOLDEN
+ *
+ * Operations of a chain are numbered from 0. After n operations the chain's digest is published with n.
+ *
+ * dma, one chain for each queue of each device. depth slots, slot(i) = i % depth, each with a source and a destination
+ * buffer of WORKLOAD_DMA_BUFFER_SIZE zeroed bytes, and, where stride > 0, a region of that size of the device's internal
+ * memory (zero at first) at (queue * depth + slot) * stride, with stride = memory_size / (queues * depth) rounded down to
+ * a multiple of 4096. For operation i:
+ *   r = mix(s + GOLDEN * (i + 1));  length = 8 * (1 + (r >> 8) % 512);  base = mix(r)
+ *   kind by r & 15:  0 nop; 1..4 copy; 5, 6 fill; 7, 8 crc32c; 9, 10 digest; 11..13 store; 14, 15 load
+ *   with stride 0, store is copy and load is fill. The descriptor's sequence is i + 1.
+ *   The source buffer of copy, crc32c, digest and store is first written with word j = base + j * GOLDEN.
+ *   operand: fill: mix(r ^ 1); digest: r; store and load: the slot's region; else 0.
+ *   v: copy, fill, load: digest(destination[0, length), i); crc32c and digest: the completion's result; nop, store: 0.
+ *   Where the device has a window of which words = window_size / 8 / queues is not 0, and (i & 63) == 63: the word at
+ *   queue * words + (i >> 6) % words of the window is read, v ^= what was read (0 at first), then mix(s ^ i) is
+ *   written there.
+ *   Then v enters the chain. A slot is used again only once its operation was checked; checks are in order of i.
+ *
+ * memory, one chain for each vCPU, over `pages` pages of its own. Operation i: p = i % pages, generation = i / pages.
+ *   base(p, g) = mix(s + ((g + 1) << 32) + p); the page of generation g has word j = base(p, g) + j * GOLDEN, j < 512
+ *   generation > 0: all 512 words are read and compared with generation - 1, v = digest(words read, i); else v = 0
+ *   v enters the chain; then the page is written with its new generation.
+ *
+ * cpu, one chain for each vCPU. The state is in registers: g0..g5 in general registers, x0..x6 in xmm0..xmm6 of two
+ * 64-bit lanes, with AVX2 y0..y6 in ymm8..ymm14 of four, f0..f3 in x87 st0..st3. At first:
+ *   g(k) = mix(s + 1 + k);  x(k) lane l = mix(s + 0x100 + 2 * k + l);  y(k) lane l = mix(s + 0x200 + 4 * k + l)
+ *   f(k) = mix(s + 0x300 + k) % WORKLOAD_CPU_MODULUS
+ * An iteration, each line in order of k, in place:
+ *   k = 0..5:  g(k) += g((k + 1) % 6), then g(k) = rotate left(g(k), 7 + k)
+ *   k = 0..6:  x(k) += x((k + 1) % 7), then x(k) ^= x(k) >> 11, lane by lane
+ *   k = 0..6:  y(k) += y((k + 1) % 7), then y(k) ^= y(k) >> 9, lane by lane (only with AVX2)
+ *   f0 = (f0 * 48271 + f1) % WORKLOAD_CPU_MODULUS, then f0 is exchanged with f1, with f2, with f3, in this order
+ *   then the registers are held as they are for WORKLOAD_CPU_HOLD turns of an empty loop
+ * An operation is WORKLOAD_CPU_ITERATIONS iterations. The chain's digest is digest(g0..g5, x0..x6, y0..y6 where there
+ * is AVX2, f0..f3; s), lanes in order from the lowest. The rest of the guest uses none of these vector and x87
+ * registers, so that they are live at whatever instant the vCPU is paused.
+ *
+ * clock, one chain for each vCPU, judged by invariants and not by a digest: its digest is 0.
+ *
+ * The leading workload is the first of dma, memory, cpu, clock that was asked for and has a chain. The operation count
+ * asked for is that of each of its chains; the others go on as long as it does. When all is done, or the VMM asks for
+ * the finish, every workload checks all that it has (dma drains its queues) and publishes its last count and digest.
+ */
+#ifndef STOPCOPY_WORKLOAD_H
+#define STOPCOPY_WORKLOAD_H
+
+#define WORKLOAD_GOLDEN 0x9e3779b97f4a7c15ull
+#define WORKLOAD_DIGEST_MULTIPLIER 0x9fb21c651e98df25ull
+#define WORKLOAD_DMA_BUFFER_SIZE 4096u
+#define WORKLOAD_CPU_MODULUS 2147483647u
+#define WORKLOAD_CPU_MULTIPLIER 48271u
+#define WORKLOAD_CPU_HOLD 1024u
+#define WORKLOAD_CPU_ITERATIONS 16u
+
+enum workload_id {
+    WORKLOAD_DMA = 1,
+    WORKLOAD_MEMORY = 2,
+    WORKLOAD_CPU = 3,
+    WORKLOAD_CLOCK = 4,
+};
+
+#endif

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+noinst_LIBRARIES += libcommon.a
+libcommon_a_SOURCES = \
+	lib/buffer.c lib/buffer.h \
+	lib/deadline.c lib/deadline.h \
+	lib/error.c lib/error.h \
+	lib/io.c lib/io.h \
+	lib/migration_state.c \
+	lib/options.c lib/options.h

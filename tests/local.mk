@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Unit tests link what they test from the parts' libraries; tests/<part>/local.mk add to check_PROGRAMS and TESTS.
+UNIT_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+include tests/unit/lib/local.mk
+include tests/unit/devices/local.mk
+include tests/unit/vfio/local.mk
+include tests/unit/kvm/local.mk
+include tests/unit/proof/local.mk
+include tests/unit/migrate/local.mk
+include tests/guest/local.mk
+include tests/e2e/local.mk

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The virtual machine by the KVM API: memory slots, vCPUs that run in threads of their own and can be paused, the
+ * interrupt controller, and the state of all of it: get, put, serialise (Documentation/virt/kvm/api.rst).
+ */
+#ifndef STOPCOPY_VM_H
+#define STOPCOPY_VM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/buffer.h"
+#include "lib/deadline.h"
+#include "lib/error.h"
+
+struct vm;
+
+#define VM_VCPUS_MAX 64
+
+/* What the vCPUs' exits reach. Called from vCPU threads, several at once. A read that nobody answers gives all ones. */
+struct vm_bus_ops {
+    void (*mmio_read)(void *context, uint64_t address, void *data, size_t size);
+    void (*mmio_write)(void *context, uint64_t address, const void *data, size_t size);
+    void (*port_read)(void *context, uint16_t port, void *data, size_t size);
+    void (*port_write)(void *context, uint16_t port, const void *data, size_t size);
+    /* A vCPU stopped for good: KVM_RUN failed, a triple fault, an internal error. Called once, from its thread. */
+    void (*vcpu_failed)(void *context, unsigned int vcpu, const struct error *error);
+};
+
+enum vm_irqchip {
+    VM_IRQCHIP_SPLIT, /* local APICs in the kernel, nothing else: MSI and MSI-X only */
+    VM_IRQCHIP_FULL,  /* with IOAPIC, PIC and PIT */
+};
+
+struct vm_config {
+    unsigned int vcpus;
+    enum vm_irqchip irqchip;
+    struct vm_bus_ops bus;
+    void *bus_context;
+};
+
+/* What the guest may use, found out by trying: for the board's description. */
+struct vm_features {
+    bool avx2;     /* XCR0 has SSE and AVX set and the processor has AVX2 */
+    bool kvmclock; /* KVM_FEATURE_CLOCKSOURCE2 works */
+    uint64_t tsc_hz;
+    uint64_t apic_timer_hz;
+    unsigned int physical_address_bits;
+};
+
+/* Opens /dev/kvm and makes a VM with its vCPUs, not yet running. errno ENOENT, EACCES, ... where this host cannot: the
+ * caller answers with status 77. */
+struct vm *vm_new(const struct vm_config *config, struct error *error);
+void vm_free(struct vm *vm); /* stops the vCPUs */
+void vm_get_features(struct vm *vm, struct vm_features *features);
+
+/* A memory slot of size bytes at guest physical gpa, backed by host memory that stays the caller's. Returns the slot's
+ * number, -1. log_dirty: KVM_MEM_LOG_DIRTY_PAGES. */
+int vm_map_memory(struct vm *vm, uint64_t gpa, uint64_t size, void *host, bool readonly, struct error *error);
+int vm_unmap_memory(struct vm *vm, int slot, struct error *error);
+
+/* Sets vCPU 0 to enter at entry in 64-bit mode with RDI as given and the page tables at cr3 (guest_abi.h, "Entry"); the
+ * others wait for INIT and SIPI. */
+int vm_set_entry(struct vm *vm, uint64_t entry, uint64_t rdi, uint64_t cr3, struct error *error);
+
+/* The vCPU threads run. Pausing returns when every vCPU has left KVM_RUN with the exit that it was in completed. */
+int vm_resume(struct vm *vm, struct error *error);
+int vm_pause(struct vm *vm, struct deadline deadline, struct error *error);
+
+/* MSIs: a route is a GSI with an MSI's address and data; an irqfd raises it from an eventfd. */
+int vm_msi_route_add(struct vm *vm, uint64_t address, uint32_t data, struct error *error); /* the GSI, or -1 */
+int vm_msi_route_change(struct vm *vm, int gsi, uint64_t address, uint32_t data, struct error *error);
+/* Routes changed by the two above count once this has been called: one KVM_SET_GSI_ROUTING. */
+int vm_msi_routes_commit(struct vm *vm, struct error *error);
+int vm_irqfd_assign(struct vm *vm, int gsi, int eventfd, struct error *error);
+/* On return everything that the eventfd was signalled with has reached the interrupt controller. */
+int vm_irqfd_deassign(struct vm *vm, int gsi, int eventfd, struct error *error);
+int vm_signal_msi(struct vm *vm, uint64_t address, uint32_t data, struct error *error);
+
+/* Writes of size bytes (0: any) to address go to the eventfd and do not exit. */
+int vm_ioeventfd(struct vm *vm, bool assign, uint64_t address, uint32_t size, int eventfd, bool match,
+                 uint64_t datamatch, struct error *error);
+
+/*
+ * State, while paused. A vCPU's is one record, the VM's (clock, irqchip, PIT) another; the format is docs/stream.md's.
+ * Put checks everything for form and range; what the host ignored of what it was given (TSC offset, say) is added to
+ * ignored as text lines.
+ */
+int vm_vcpu_get_state(struct vm *vm, unsigned int vcpu, struct buffer *state, struct error *error);
+int vm_vcpu_put_state(struct vm *vm, unsigned int vcpu, const void *state, size_t size, struct buffer *ignored,
+                      struct error *error);
+int vm_get_state(struct vm *vm, struct buffer *state, struct error *error);
+int vm_put_state(struct vm *vm, const void *state, size_t size, struct buffer *ignored, struct error *error);
+
+#endif

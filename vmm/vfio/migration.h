@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The migration of one device: its flags, its states, and the way from one state to another, the same for every
+ * backend. linux/vfio.h, VFIO_DEVICE_FEATURE_MIGRATION and VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE.
+ */
+#ifndef STOPCOPY_VFIO_MIGRATION_H
+#define STOPCOPY_VFIO_MIGRATION_H
+
+#include "vmm/vfio/vfio_device.h"
+
+/* VFIO_MIGRATION_*: *flags is 0 where the device has no migration (ENOTTY or the like). */
+int migration_get_flags(struct vfio_device *device, uint64_t *flags, struct error *error);
+int migration_get_state(struct vfio_device *device, unsigned int *state, struct error *error);
+
+/* One VFIO_DEVICE_FEATURE SET to state, as the uAPI has it: the device may go several arcs. */
+int migration_set_state(struct vfio_device *device, unsigned int state, struct error *error);
+
+/* VFIO_DEVICE_FEATURE_MIG_DATA_SIZE. Returns 0, or -1 with ENOTTY where the device has no such feature. */
+int migration_get_data_size(struct vfio_device *device, uint64_t *bytes, struct error *error);
+
+/* Reads to the end of the session's stream, and gives each piece to sink (which returns 0, or -1 with error). */
+typedef int (*migration_sink)(void *context, const void *data, size_t size, struct error *error);
+int migration_read_all(struct vfio_data_session *session, void *buffer, size_t buffer_size, migration_sink sink,
+                       void *context, uint64_t *bytes, struct error *error);
+/* Writes all of it, continuing after partial writes. */
+int migration_write_all(struct vfio_data_session *session, const void *data, size_t size, struct error *error);
+
+#endif
