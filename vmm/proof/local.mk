@@ -1,2 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-libvmm_a_SOURCES += vmm/proof/proof.h
+libvmm_a_SOURCES += \
+	vmm/proof/arithmetic.h \
+	vmm/proof/blackout.c \
+	vmm/proof/chains.c \
+	vmm/proof/model.c vmm/proof/model.h \
+	vmm/proof/model_cpu.c \
+	vmm/proof/model_dma.c \
+	vmm/proof/model_memory.c \
+	vmm/proof/proof.h \
+	vmm/proof/read.c

@@ -16,7 +16,8 @@
 
 /* A passed-through reference DMA device, as far as its work depends on it. */
 struct proof_device {
-    uint16_t slot; /* PCI slot number: progress_chain.device */
+    uint16_t slot;  /* PCI slot number: progress_chain.device */
+    uint16_t index; /* the device's number in the event log */
     uint32_t queues;
     uint64_t memory_size;
     uint64_t window_size;
@@ -25,6 +26,7 @@ struct proof_device {
 /* What was asked of the guest. */
 struct proof_plan {
     uint64_t seed;
+    uint64_t operations; /* that each chain of the leading workload must have at the end; 0: not judged */
     unsigned int vcpus;
     bool dma, memory, cpu, clock; /* workloads asked for */
     uint32_t dma_depth;
@@ -47,7 +49,7 @@ struct proof_chain {
 };
 
 struct proof_snapshot {
-    uint32_t state; /* enum progress_state */
+    uint32_t state;                  /* enum progress_state */
     struct progress_failure failure; /* texts are NUL-terminated and printable */
     uint32_t vcpus;
     uint64_t tsc_hz;
@@ -56,27 +58,49 @@ struct proof_snapshot {
     struct progress_clock clock[PROGRESS_VCPUS_MAX];
 };
 
-/* Reads the progress area, which the guest may be writing, or have written nonsense to: every number is checked. */
+/*
+ * Reads the progress area, which the guest may be writing, or have written nonsense to: it is copied first and every
+ * number of the copy is checked. An area that is all zero is a guest that is booting. area must be aligned to 8 bytes
+ * and may be a copy of the area, of another process. Error rule: "guest/progress".
+ */
 int proof_read(const void *area, size_t size, struct proof_snapshot *snapshot, struct error *error);
 
 /* Pages of the memory workload's working set that vCPU index has: the pages of the size, divided; the first vCPUs have
  * one more where it does not divide evenly. */
 uint64_t proof_memory_pages(const struct proof_plan *plan, unsigned int vcpu);
 
+/* The chains that the guest must have under this plan, with their parameters and no numbers, in the order of the
+ * workloads, devices and indexes. A vCPU without a page of the memory workload has no chain of it. Returns how many, or
+ * -1 where the plan is not possible. */
+int proof_plan_chains(const struct proof_plan *plan, struct proof_chain chain[static PROGRESS_CHAINS_MAX],
+                      struct error *error);
+
 /* The chains that the guest must have under this plan are all there, each once, and no other. Error rule:
  * "guest/chains". */
 int proof_check_chains(const struct proof_plan *plan, const struct proof_snapshot *snapshot, struct error *error);
 
-/* A model of one chain, which advances. */
+/* "dma", "memory", "cpu", "clock", or "unknown". */
+const char *proof_workload_name(uint32_t workload);
+/* For messages: "dma, device in slot 2, queue 0", "cpu, vCPU 1". Writes at most size bytes with the NUL. */
+void proof_chain_name(const struct proof_chain *chain, char *name, size_t size);
+
+/* A model of one chain, which advances. It takes the chain's workload, device, index and parameter, none of its
+ * numbers. Memory: a page for each slot of a dma queue and the queue's part of the window, as they are touched. */
 struct proof_model;
 struct proof_model *proof_model_new(const struct proof_plan *plan, const struct proof_chain *chain,
                                     struct error *error);
-/* The digest after operations operations, which must not be less than the last time. */
+/* The digest after operations operations. A model does not go back: with fewer than the last time the answer is that of
+ * the last time. */
 uint64_t proof_model_digest(struct proof_model *model, uint64_t operations);
 void proof_model_free(struct proof_model *model);
 
-/* The blackout as the guest saw it: the gap in the clock samples of each vCPU that began at the sample which was the
- * last at the pause; the longest of all vCPUs. Returns 0 when no vCPU has published a sample past the pause yet. */
+/*
+ * The blackout as the guest saw it: the gap in the clock samples of each vCPU that began at the sample which was the
+ * last at the pause; the longest of all vCPUs, in nanoseconds. Returns 0 when no vCPU has published a sample past the
+ * pause yet. A vCPU that entered no gap was out for less than 50 microseconds, and counts with the time to its last
+ * sample, 50 microseconds at most. The guest keeps its last 16 gaps: take resumed soon after the vCPUs run again, or
+ * the gap is gone; then it is looked for in the longest.
+ */
 uint64_t proof_blackout_ns(const struct proof_snapshot *paused, const struct proof_snapshot *resumed);
 
 #endif

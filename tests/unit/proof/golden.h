@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Made by tests/unit/proof/model.py. */
+/* clang-format off */
+static const uint64_t golden_counts[] = {0, 1, 64, 257, 700};
+static const struct golden {
+    uint32_t workload; uint64_t seed; uint16_t device; uint16_t index; uint32_t parameter; bool avx2;
+    uint32_t queues; uint64_t memory_size; uint64_t window_size; uint64_t digest[5];
+} golden[] = {
+    {1, 0x1ull, 2, 0, 16, false, 2, 131072, 64,
+     {0xb2199f150b8e281bull, 0x27a84658a4bc6e25ull, 0x0c564020198ecb01ull, 0xf33be0f35989d407ull, 0x17a22762c8cf9b35ull}},
+    {1, 0x1ull, 2, 1, 16, false, 2, 131072, 64,
+     {0x8b80b276c40a0b90ull, 0x8413925540cdb748ull, 0xe9131b356e2979f9ull, 0x5bf16c711106e9ddull, 0x9250b4c01134a778ull}},
+    {1, 0xdeadbeefcafef00dull, 31, 2, 5, false, 3, 122879, 4096,
+     {0x7acc7e5c6eab3bf2ull, 0x01e75be1c330c264ull, 0x52974858ed013c5aull, 0x7cc6e4413aae8bf4ull, 0xb07f54d20ec34b38ull}},
+    {1, 0x7ull, 4, 0, 8, false, 1, 32767, 0,
+     {0x21a7db34503a10c2ull, 0xd95cc9eda1b96f31ull, 0xd46d3612e3c8dc76ull, 0xbedada48a58a478aull, 0x6bfedc1ede42d9deull}},
+    {1, 0x7ull, 5, 1, 8, false, 4, 0, 24,
+     {0x38ad81c72fcbcf9cull, 0xc6634ce2ba81ca49ull, 0x7444bc439122635dull, 0x7a0fab4c580df0ffull, 0x3a43da37b5cddc99ull}},
+    {2, 0x1ull, 0, 0, 1, false, 0, 0, 0,
+     {0xfbe7a763b053d14cull, 0xec0e2ff36281fa9bull, 0x793a92aa9c97b810ull, 0xdb71516821ad9e4aull, 0x7bba282a3c92186bull}},
+    {2, 0xffffffffffffffffull, 0, 3, 100, false, 0, 0, 0,
+     {0x639830e3a4beeaedull, 0xf8c0e6eb6de22224ull, 0xe22df9b94c89c8d7ull, 0x108413b296cf2977ull, 0xa90ab8699d241e86ull}},
+    {3, 0x1ull, 0, 0, 0, false, 0, 0, 0,
+     {0xeef1ef7415d49729ull, 0xaa95aa6b52660a83ull, 0x142de4cb571ce979ull, 0x7dc9a68dbffb744dull, 0x5653b801f07a6705ull}},
+    {3, 0x1ull, 0, 0, 1, true, 0, 0, 0,
+     {0x699f3240dcf917a5ull, 0xc99f0bcc4bf7cbabull, 0xeee9cd5fd56a0910ull, 0xe965c5b72b97ffb6ull, 0x0f14bac9d651b6ecull}},
+    {3, 0x2aull, 0, 63, 1, true, 0, 0, 0,
+     {0x7d07408e149f6ec1ull, 0xe2abeb55ab94e93eull, 0x97ff095ef6eead11ull, 0xddbdc7f5554751e6ull, 0xd7ba6bce3e76790full}},
+};

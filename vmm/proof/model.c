@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/proof/model.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "vmm/proof/arithmetic.h"
+
+struct proof_model {
+    uint32_t workload;
+    uint64_t operations; /* done so far */
+    union {
+        struct dma_model dma;
+        struct memory_model memory;
+        struct cpu_model cpu;
+    };
+};
+
+static uint64_t chain_seed(const struct proof_plan *plan, const struct proof_chain *chain)
+{
+    uint64_t workload_seed = proof_mix(plan->seed + chain->workload * WORKLOAD_GOLDEN);
+
+    return proof_mix(workload_seed ^ ((uint64_t)chain->device << 32 | chain->index));
+}
+
+static const struct proof_device *find_device(const struct proof_plan *plan, uint16_t slot)
+{
+    for (size_t i = 0; i < plan->device_count; i++) {
+        if (plan->device[i].slot == slot)
+            return &plan->device[i];
+    }
+    return NULL;
+}
+
+static int model_init(struct proof_model *model, const struct proof_plan *plan, const struct proof_chain *chain,
+                      struct error *error)
+{
+    uint64_t seed = chain_seed(plan, chain);
+    const struct proof_device *device;
+
+    model->workload = chain->workload;
+    switch (chain->workload) {
+    case WORKLOAD_DMA:
+        device = find_device(plan, chain->device);
+        if (!device || chain->index >= device->queues)
+            return error_rule(error, "guest/chains", 0,
+                              "a dma chain of the device in slot %u, queue %u, is not planned", chain->device,
+                              chain->index);
+        return dma_model_init(&model->dma, seed, chain->parameter, device, error);
+    case WORKLOAD_MEMORY:
+        if (!chain->parameter)
+            return error_rule(error, "guest/chains", 0, "the memory chain of vCPU %u has no pages", chain->index);
+        memory_model_init(&model->memory, seed, chain->parameter);
+        return 0;
+    case WORKLOAD_CPU:
+        cpu_model_init(&model->cpu, seed, chain->parameter == 1);
+        return 0;
+    case WORKLOAD_CLOCK:
+        return 0;
+    default:
+        return error_rule(error, "guest/chains", 0, "workload %u is not known", chain->workload);
+    }
+}
+
+struct proof_model *proof_model_new(const struct proof_plan *plan, const struct proof_chain *chain, struct error *error)
+{
+    struct proof_model *model = calloc(1, sizeof(*model));
+
+    if (!model) {
+        error_set(error, ENOMEM, "the model of a chain");
+        return NULL;
+    }
+    if (model_init(model, plan, chain, error) < 0) {
+        proof_model_free(model);
+        return NULL;
+    }
+    return model;
+}
+
+void proof_model_free(struct proof_model *model)
+{
+    if (!model)
+        return;
+    if (model->workload == WORKLOAD_DMA)
+        dma_model_free(&model->dma);
+    free(model);
+}
+
+uint64_t proof_model_digest(struct proof_model *model, uint64_t operations)
+{
+    switch (model->workload) {
+    case WORKLOAD_DMA:
+        for (; model->operations < operations; model->operations++)
+            dma_model_step(&model->dma, model->operations);
+        return model->dma.chain;
+    case WORKLOAD_MEMORY:
+        for (; model->operations < operations; model->operations++)
+            memory_model_step(&model->memory, model->operations);
+        return model->memory.chain;
+    case WORKLOAD_CPU:
+        for (; model->operations < operations; model->operations++)
+            cpu_model_step(&model->cpu);
+        return cpu_model_digest(&model->cpu);
+    default:
+        return 0; /* clock */
+    }
+}
