@@ -13,7 +13,7 @@
 
 struct fsm_path {
     bool allowed;
-    unsigned int length;                /* states passed through, the last one included; 0: from == to */
+    unsigned int length; /* states passed through, the last one included; 0: from == to */
     unsigned int state[FSM_PATH_MAX];
     bool opens_session; /* a data_fd comes with it */
 };

@@ -1,2 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-libvmm_a_SOURCES += vmm/vfio/vfio_device.h vmm/vfio/migration.h vmm/vfio/fsm.h
+libvmm_a_SOURCES += \
+	vmm/vfio/fsm.c vmm/vfio/fsm.h \
+	vmm/vfio/migration.c vmm/vfio/migration.h \
+	vmm/vfio/vfio_device.c vmm/vfio/vfio_device.h \
+	vmm/vfio/vfio_user.c \
+	vmm/vfio/vfio_user_access.c \
+	vmm/vfio/vfio_user_background.c \
+	vmm/vfio/vfio_user_channel.c vmm/vfio/vfio_user_channel.h \
+	vmm/vfio/vfio_user_client.h \
+	vmm/vfio/vfio_user_dma.c vmm/vfio/vfio_user_dma.h \
+	vmm/vfio/vfio_user_info.c \
+	vmm/vfio/vfio_user_migration.c \
+	vmm/vfio/vfio_user_version.c

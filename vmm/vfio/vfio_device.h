@@ -96,8 +96,8 @@ struct vfio_device_ops {
     int (*region_write)(struct vfio_device *device, uint32_t region, uint64_t offset, const void *data, size_t count,
                         struct error *error);
 
-    /* VFIO_DEVICE_SET_IRQS. data follows struct vfio_irq_set: eventfds as int32_t, bools as uint8_t. The descriptors stay
-     * the caller's. */
+    /* VFIO_DEVICE_SET_IRQS. data follows struct vfio_irq_set: eventfds as int32_t, bools as uint8_t. The descriptors
+     * stay the caller's. */
     int (*set_irqs)(struct vfio_device *device, uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
                     const void *data, size_t data_size, struct error *error);
 
@@ -109,11 +109,19 @@ struct vfio_device_ops {
                    bool writable, struct error *error);
     int (*dma_unmap)(struct vfio_device *device, uint64_t iova, uint64_t size, struct error *error);
 
+    /*
+     * The VMM's own log of the DMA that it did on the device's behalf (vfio-user's DMA_WRITE), which no other log has:
+     * sets the bit of each page_size (a power of two) of [iova, iova + size) in bitmap, and clears the log there. It is
+     * always on, from the mapping onwards. NULL where a backend does no such thing. Thread safe.
+     */
+    int (*take_own_dirty)(struct vfio_device *device, uint64_t iova, uint64_t size, uint64_t page_size,
+                          uint64_t *bitmap, struct error *error);
+
     /* VFIO_DEVICE_RESET */
     int (*reset)(struct vfio_device *device, struct error *error);
 
-    /* VFIO_DEVICE_FEATURE: flags has the feature and VFIO_DEVICE_FEATURE_GET, SET or PROBE; data is the payload after the
-     * header, read and written in place. */
+    /* VFIO_DEVICE_FEATURE: flags has the feature and VFIO_DEVICE_FEATURE_GET, SET or PROBE; data is the payload after
+     * the header, read and written in place. */
     int (*feature)(struct vfio_device *device, uint32_t flags, void *data, size_t size, struct error *error);
 
     /* The data transfer session that the last change of state into the saving group or RESUMING gave, taken over: NULL
