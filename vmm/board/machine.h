@@ -13,7 +13,8 @@
 #include "vmm/proof/proof.h"
 #include "vmm/vfio/vfio_device.h"
 
-#define BOARD_DEVICES_MAX 32
+/* Slots 1 to 31 of bus 0; slot 0 is the host bridge. */
+#define BOARD_DEVICES_MAX 31
 #define BOARD_BARS 6
 #define BOARD_RAM_RANGES_MAX 2
 #define BOARD_LOW_RAM_MAX (3ull << 30)
@@ -24,6 +25,9 @@
 #define BOARD_WINDOW32_END 0xfec00000ull
 #define BOARD_IO_WINDOW_START 0x1000u
 #define BOARD_IO_WINDOW_END 0xf000u
+/* The end of low RAM that the guest's /memory leaves out: progress area, first page tables, device tree. */
+#define BOARD_RESERVED_SIZE (1ull << 20)
+#define BOARD_TREE_SIZE_MAX 0x40000u
 
 /* What the command line asks for. */
 struct board_wishes {
@@ -49,13 +53,29 @@ struct board_bar {
     bool io, wide, prefetchable;
 };
 
+/* The MSI-X capability (PCI Local Bus 3.0, 6.8.2). */
+struct board_msix {
+    uint8_t capability; /* its offset in configuration space */
+    uint8_t table_bar, pba_bar;
+    uint32_t table_offset, pba_offset;
+};
+
+/* The PCI Express capability, as far as the guest sees it: a root complex integrated endpoint without FLR. */
+struct board_express {
+    uint8_t capability; /* its offset in configuration space, 0: none */
+    uint8_t version;
+    uint32_t device_capabilities;
+};
+
 /* A PCI function: bus 0, function 0. */
 struct board_device {
-    uint16_t slot;
+    uint16_t slot; /* 1 and up, in the order of the devices */
     uint16_t vendor, device, subsystem_vendor, subsystem;
     uint32_t class_revision;
     struct board_bar bar[BOARD_BARS];
     uint16_t msix_vectors; /* 0: no MSI-X */
+    struct board_msix msix;
+    struct board_express express;
 };
 
 struct board {
@@ -102,8 +122,9 @@ int board_plan(const struct board *board, struct vfio_device *const *devices, st
 
 /*
  * Builds the VM of the board: RAM as memfds, memory slots, devices' mappable BARs, DMA mappings of all RAM for every
- * device, MSI-X and doorbells ready to be bound, which whoever boots or resumes it does (machine_bind_interrupts). ram_fds: for shared RAM, the memfds to use, one for each range, taken
- * over; NULL for new ones.
+ * device, MSI-X and doorbells ready to be bound, which whoever boots or resumes it does (machine_bind_interrupts).
+ * ram_fds: for shared RAM, the memfds to use, one for each range, taken over even on failure; they must be sealed
+ * against shrinking (F_SEAL_SHRINK) and have the range's size. NULL for new ones.
  */
 struct machine *machine_new(const struct board *board, struct vfio_device *const *devices, const int *ram_fds,
                             struct error *error);

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Describing, matching and planning: what is read from the devices themselves. */
+#include <errno.h>
+#include <string.h>
+
+#include "stopcopy/dma_device.h"
+#include "vmm/board/board_layout.h"
+#include "vmm/board/pci_probe.h"
+
+static void ignore_read(void *context, uint64_t address, void *data, size_t size)
+{
+    (void)context;
+    (void)address;
+    memset(data, 0xff, size);
+}
+
+static void ignore_write(void *context, uint64_t address, const void *data, size_t size)
+{
+    (void)context;
+    (void)address;
+    (void)data;
+    (void)size;
+}
+
+static void ignore_port_read(void *context, uint16_t port, void *data, size_t size)
+{
+    ignore_read(context, port, data, size);
+}
+
+static void ignore_port_write(void *context, uint16_t port, const void *data, size_t size)
+{
+    ignore_write(context, port, data, size);
+}
+
+static void ignore_failure(void *context, unsigned int vcpu, const struct error *error)
+{
+    (void)context;
+    (void)vcpu;
+    (void)error;
+}
+
+/* The features are found out by trying, on a VM that is made for it. */
+static int find_features(struct vm_features *features, struct error *error)
+{
+    struct vm_config config = {
+        .vcpus = 1,
+        .irqchip = VM_IRQCHIP_SPLIT,
+        .bus = {.mmio_read = ignore_read,
+                .mmio_write = ignore_write,
+                .port_read = ignore_port_read,
+                .port_write = ignore_port_write,
+                .vcpu_failed = ignore_failure},
+    };
+    struct vm *vm = vm_new(&config, error);
+
+    if (!vm)
+        return -1;
+    memset(features, 0, sizeof(*features));
+    vm_get_features(vm, features);
+    vm_free(vm);
+    return 0;
+}
+
+int board_describe(const struct board_wishes *wishes, struct vfio_device *const *devices, size_t count,
+                   struct board *board, struct error *error)
+{
+    struct board_device descriptions[BOARD_DEVICES_MAX];
+    struct vm_features features;
+
+    if (count > BOARD_DEVICES_MAX)
+        return error_set(error, EINVAL, "%zu devices: the board has slots for %d", count, BOARD_DEVICES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        if (pci_probe(devices[i], &descriptions[i], error))
+            return error_prefix(error, "device %zu", i);
+    }
+    if (find_features(&features, error))
+        return -1;
+    return board_lay_out(wishes, &features, descriptions, count, board, error);
+}
+
+struct property {
+    const char *name;
+    uint64_t wanted, found;
+};
+
+static int compare(unsigned int number, const char *name, const struct property *properties, size_t count,
+                   struct error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (properties[i].wanted != properties[i].found)
+            return error_set(error, EINVAL,
+                             "device %u (%s) is not what the board describes: its %s is 0x%llx, the board has 0x%llx",
+                             number, name, properties[i].name, (unsigned long long)properties[i].found,
+                             (unsigned long long)properties[i].wanted);
+    }
+    return 0;
+}
+
+static int match_bars(unsigned int number, const char *name, const struct board_device *wanted,
+                      const struct board_device *found, struct error *error)
+{
+    for (unsigned int i = 0; i < BOARD_BARS; i++) {
+        const struct board_bar *w = &wanted->bar[i], *f = &found->bar[i];
+        const struct property properties[] = {
+            {"size", w->size, f->size},
+            {"I/O bit", w->io, f->io},
+            {"64-bit type", w->wide, f->wide},
+            {"prefetchable bit", w->prefetchable, f->prefetchable},
+        };
+
+        if (compare(number, name, properties, sizeof(properties) / sizeof(properties[0]), error))
+            return error_prefix(error, "BAR %u", i);
+    }
+    return 0;
+}
+
+static int match_device(unsigned int number, const char *name, const struct board_device *wanted,
+                        const struct board_device *found, struct error *error)
+{
+    const struct property properties[] = {
+        {"vendor", wanted->vendor, found->vendor},
+        {"device ID", wanted->device, found->device},
+        {"subsystem vendor", wanted->subsystem_vendor, found->subsystem_vendor},
+        {"subsystem ID", wanted->subsystem, found->subsystem},
+        {"class and revision", wanted->class_revision, found->class_revision},
+        {"number of MSI-X vectors", wanted->msix_vectors, found->msix_vectors},
+        {"MSI-X capability's offset", wanted->msix.capability, found->msix.capability},
+        {"MSI-X table's BAR", wanted->msix.table_bar, found->msix.table_bar},
+        {"MSI-X table's offset", wanted->msix.table_offset, found->msix.table_offset},
+        {"MSI-X PBA's BAR", wanted->msix.pba_bar, found->msix.pba_bar},
+        {"MSI-X PBA's offset", wanted->msix.pba_offset, found->msix.pba_offset},
+        {"PCI Express capability's offset", wanted->express.capability, found->express.capability},
+        {"PCI Express capability's version", wanted->express.version, found->express.version},
+        {"PCI Express device capabilities", wanted->express.device_capabilities, found->express.device_capabilities},
+    };
+
+    if (compare(number, name, properties, sizeof(properties) / sizeof(properties[0]), error))
+        return -1;
+    return match_bars(number, name, wanted, found, error);
+}
+
+int board_match(const struct board *board, struct vfio_device *const *devices, size_t count, struct error *error)
+{
+    if (count != board->device_count)
+        return error_set(error, EINVAL, "the board has %zu devices, %zu are given", board->device_count, count);
+    for (unsigned int i = 0; i < count; i++) {
+        struct board_device found;
+
+        if (pci_probe(devices[i], &found, error))
+            return error_prefix(error, "device %u", i);
+        if (match_device(i, devices[i]->name, &board->device[i], &found, error))
+            return -1;
+    }
+    return 0;
+}
+
+static int read_register(struct vfio_device *device, uint64_t offset, uint32_t *value, struct error *error)
+{
+    return device->ops->region_read(device, VFIO_PCI_BAR0_REGION_INDEX + DMA_BAR_REGISTERS, offset, value,
+                                    sizeof(*value), error);
+}
+
+static int plan_device(const struct board_device *description, struct vfio_device *device, struct proof_device *plan,
+                       struct error *error)
+{
+    uint32_t magic, queues, memory_low, memory_high, window;
+
+    if (description->bar[DMA_BAR_REGISTERS].size < DMA_BAR_REGISTERS_SIZE)
+        return error_set(error, EINVAL, "its BAR %d is too small to be a reference DMA device's", DMA_BAR_REGISTERS);
+    if (read_register(device, DMA_REG_MAGIC, &magic, error) || read_register(device, DMA_REG_QUEUES, &queues, error) ||
+        read_register(device, DMA_REG_MEMORY_SIZE_LOW, &memory_low, error) ||
+        read_register(device, DMA_REG_MEMORY_SIZE_HIGH, &memory_high, error) ||
+        read_register(device, DMA_REG_WINDOW_SIZE, &window, error))
+        return error_prefix(error, "reading its registers");
+    if (magic != DMA_MAGIC)
+        return error_set(error, EINVAL, "its magic is 0x%08x, a reference DMA device has 0x%08x", magic, DMA_MAGIC);
+    if (queues < 1 || queues > DMA_QUEUES_MAX)
+        return error_set(error, EINVAL, "it says that it has %u queues, a reference DMA device has 1 to %u", queues,
+                         DMA_QUEUES_MAX);
+    if (window > description->bar[DMA_BAR_WINDOW].size)
+        return error_set(error, EINVAL, "it says that its window has 0x%x bytes, its BAR %d has 0x%llx", window,
+                         DMA_BAR_WINDOW, (unsigned long long)description->bar[DMA_BAR_WINDOW].size);
+    *plan = (struct proof_device){
+        .slot = description->slot,
+        .queues = queues,
+        .memory_size = (uint64_t)memory_high << 32 | memory_low,
+        .window_size = window,
+    };
+    return 0;
+}
+
+int board_plan(const struct board *board, struct vfio_device *const *devices, struct proof_plan *plan,
+               struct error *error)
+{
+    const struct board_wishes *wishes = &board->wishes;
+
+    *plan = (struct proof_plan){
+        .seed = wishes->seed,
+        .vcpus = board->vcpus,
+        .dma = wishes->dma,
+        .memory = wishes->memory,
+        .cpu = wishes->cpu,
+        .clock = wishes->clock,
+        .dma_depth = wishes->dma_depth,
+        .avx2 = board->features.avx2,
+        .memory_size = wishes->workload_memory_size,
+    };
+    for (size_t i = 0; i < board->device_count; i++) {
+        const struct board_device *description = &board->device[i];
+
+        if (description->vendor != DMA_DEVICE_VENDOR_ID || description->device != DMA_DEVICE_DEVICE_ID)
+            continue;
+        if (plan_device(description, devices[i], &plan->device[plan->device_count], error))
+            return error_prefix(error, "device %zu (%s)", i, devices[i]->name);
+        plan->device_count++;
+    }
+    return 0;
+}
