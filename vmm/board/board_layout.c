@@ -49,8 +49,8 @@ static int check_wishes(const struct board_wishes *wishes, struct error *error)
     if (wishes->dma && (wishes->dma_depth < 1 || wishes->dma_depth > DMA_RING_ENTRIES_MAX))
         return error_set(error, EINVAL, "workload dma, depth %u: it must be 1 to %u", wishes->dma_depth,
                          DMA_RING_ENTRIES_MAX);
-    if (wishes->memory && (wishes->workload_memory_size < BOARD_PAGE_SIZE ||
-                           wishes->workload_memory_size > wishes->memory_size))
+    if (wishes->memory &&
+        (wishes->workload_memory_size < BOARD_PAGE_SIZE || wishes->workload_memory_size > wishes->memory_size))
         return error_set(error, EINVAL,
                          "workload memory, size %llu: it must be at least 4 KiB and no more than the guest's memory",
                          (unsigned long long)wishes->workload_memory_size);
@@ -118,9 +118,8 @@ static int place_bars(struct board *board, bool io, bool wide, uint64_t start, u
             return error_set(error, ENOSPC,
                              "BAR %u of device %u (0x%llx bytes) does not fit into the %s window, 0x%llx to 0x%llx, "
                              "with the other devices' BARs",
-                             placements[i].index, placements[i].device,
-                             (unsigned long long)placements[i].bar->size, window, (unsigned long long)start,
-                             (unsigned long long)limit);
+                             placements[i].index, placements[i].device, (unsigned long long)placements[i].bar->size,
+                             window, (unsigned long long)start, (unsigned long long)limit);
         placements[i].bar->address = address;
         *end = address + span;
     }
@@ -257,8 +256,9 @@ static int check_devices(const struct board *board, struct error *error)
             if (!bar->size)
                 continue;
             if (!board_bar_fits(board, bar, bar->address) || bar->address & (bar_span(bar) - 1))
-                return error_set(error, EINVAL, "BAR %u of device %u, 0x%llx bytes at 0x%llx, is in none of the windows",
-                                 i, d, (unsigned long long)bar->size, (unsigned long long)bar->address);
+                return error_set(error, EINVAL,
+                                 "BAR %u of device %u, 0x%llx bytes at 0x%llx, is in none of the windows", i, d,
+                                 (unsigned long long)bar->size, (unsigned long long)bar->address);
             if (check_bar_overlap(board, d, i, error))
                 return -1;
         }

@@ -10,7 +10,8 @@
 
 #define BOARD_PAGE_SIZE 4096ull
 
-/* What board_describe does once it knows the features and what the devices are (devices: all but slots and addresses). */
+/* What board_describe does once it knows the features and what the devices are (devices: all but slots and addresses).
+ */
 int board_lay_out(const struct board_wishes *wishes, const struct vm_features *features,
                   const struct board_device *devices, size_t count, struct board *board, struct error *error);
 

@@ -196,6 +196,7 @@ int board_plan(const struct board *board, struct vfio_device *const *devices, st
 
     *plan = (struct proof_plan){
         .seed = wishes->seed,
+        .operations = wishes->ops,
         .vcpus = board->vcpus,
         .dma = wishes->dma,
         .memory = wishes->memory,
@@ -212,6 +213,7 @@ int board_plan(const struct board *board, struct vfio_device *const *devices, st
             continue;
         if (plan_device(description, devices[i], &plan->device[plan->device_count], error))
             return error_prefix(error, "device %zu (%s)", i, devices[i]->name);
+        plan->device[plan->device_count].index = (uint16_t)i;
         plan->device_count++;
     }
     return 0;

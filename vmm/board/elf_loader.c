@@ -76,8 +76,7 @@ static int check_segment(const struct elf_image *image, unsigned int number, con
     return 0;
 }
 
-static int read_segments(struct elf_image *image, const struct ram *ram, struct board_ram reserved,
-                         struct error *error)
+static int read_segments(struct elf_image *image, const struct ram *ram, struct board_ram reserved, struct error *error)
 {
     for (unsigned int i = 0; i < image->header.e_phnum; i++) {
         Elf64_Phdr segment;

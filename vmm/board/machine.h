@@ -130,8 +130,8 @@ struct machine *machine_new(const struct board *board, struct vfio_device *const
                             struct error *error);
 void machine_free(struct machine *machine);
 
-/* Loads the guest's ELF image, the device tree and the first page tables into RAM and sets vCPU 0's entry: for a machine
- * that boots, not for a destination. */
+/* Loads the guest's ELF image, the device tree and the first page tables into RAM and sets vCPU 0's entry: for a
+ * machine that boots, not for a destination. */
 int machine_load(struct machine *machine, const char *image_path, struct error *error);
 
 struct vm *machine_vm(struct machine *machine);

@@ -158,7 +158,7 @@ static int start_delivery(struct msix *msix, unsigned int number, struct error *
 /* Gives the device the eventfds of [first, first + count), -1 where a vector is not in use: one SET_IRQS. */
 static int set_irqs(struct msix *msix, unsigned int first, unsigned int count, struct error *error)
 {
-    int32_t fds[MSIX_VECTORS_MAX];
+    int32_t fds[MSIX_VECTORS_MAX] = {-1};
 
     for (unsigned int i = 0; i < count; i++)
         fds[i] = in_use(&msix->vector[first + i]) ? msix->vector[first + i].eventfd : -1;

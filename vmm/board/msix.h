@@ -45,8 +45,7 @@ struct msix {
     struct msix_vector *vector;
 };
 
-int msix_init(struct msix *msix, struct vm *vm, struct vfio_device *device, unsigned int vectors,
-              struct error *error);
+int msix_init(struct msix *msix, struct vm *vm, struct vfio_device *device, unsigned int vectors, struct error *error);
 /* The VM is gone, or nothing is bound. Takes the eventfds from the device. */
 void msix_destroy(struct msix *msix);
 

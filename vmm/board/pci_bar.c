@@ -41,14 +41,13 @@ static int map_area(struct pci_bar *bar, const struct vfio_region *region, struc
         return error_set(error, errno, "mapping 0x%llx bytes at 0x%llx of BAR %u",
                          (unsigned long long)(span.end - span.start), (unsigned long long)span.start, bar->index);
     area = &bar->area[bar->area_count++];
-    *area = (struct pci_bar_area){
-        .offset = span.start, .size = span.end - span.start, .host = host, .slot = -1};
+    *area = (struct pci_bar_area){.offset = span.start, .size = span.end - span.start, .host = host, .slot = -1};
     return 0;
 }
 
 /* Maps whole pages of [span], without the pages of the holes. */
-static int map_around(struct pci_bar *bar, const struct vfio_region *region, struct span span,
-                      const struct span *holes, unsigned int hole_count, struct error *error)
+static int map_around(struct pci_bar *bar, const struct vfio_region *region, struct span span, const struct span *holes,
+                      unsigned int hole_count, struct error *error)
 {
     span.start = (span.start + BOARD_PAGE_SIZE - 1) & ~(BOARD_PAGE_SIZE - 1);
     span.end &= ~(BOARD_PAGE_SIZE - 1);

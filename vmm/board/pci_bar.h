@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One BAR of a passed-through function. While the guest decodes it, it is on the bus, its mappable areas are memory slots
- * of the VM, and its doorbells are ioeventfds once bound; everything else of it is trapped: the MSI-X table and PBA go
- * to msix.h, the rest to the device's region.
+ * One BAR of a passed-through function. While the guest decodes it, it is on the bus, its mappable areas are memory
+ * slots of the VM, and its doorbells are ioeventfds once bound; everything else of it is trapped: the MSI-X table and
+ * PBA go to msix.h, the rest to the device's region.
  */
 #ifndef STOPCOPY_PCI_BAR_H
 #define STOPCOPY_PCI_BAR_H

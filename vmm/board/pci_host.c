@@ -13,9 +13,7 @@
 static uint32_t bridge_read(void *context, uint32_t offset, size_t size)
 {
     static const uint32_t header[] = {
-        PCI_HOST_BRIDGE_DEVICE << 16 | PCI_HOST_BRIDGE_VENDOR,
-        0,
-        0x06000000, /* bridge, host; revision 0 */
+        PCI_HOST_BRIDGE_DEVICE << 16 | PCI_HOST_BRIDGE_VENDOR, 0, 0x06000000, /* bridge, host; revision 0 */
     };
     uint32_t word = offset / 4 < sizeof(header) / sizeof(header[0]) ? header[offset / 4] : 0;
 

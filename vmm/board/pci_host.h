@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The PCI host: bus 0 of up to 32 single-function devices, reached by ECAM (PCI Express Base, 7.2.2) and by the ports CF8
- * and CFC (PCI Local Bus 3.0, 3.2.2.3.2). Slot 0 is its own bridge.
+ * The PCI host: bus 0 of up to 32 single-function devices, reached by ECAM (PCI Express Base, 7.2.2) and by the ports
+ * CF8 and CFC (PCI Local Bus 3.0, 3.2.2.3.2). Slot 0 is its own bridge.
  */
 #ifndef STOPCOPY_PCI_HOST_H
 #define STOPCOPY_PCI_HOST_H
@@ -18,7 +18,8 @@
 #define PCI_HOST_BRIDGE_VENDOR 0x5343
 #define PCI_HOST_BRIDGE_DEVICE 0x0100
 
-/* A function's configuration space. offset is below 4096, the access is within an aligned 4 bytes, size is 1, 2 or 4. */
+/* A function's configuration space. offset is below 4096, the access is within an aligned 4 bytes, size is 1, 2 or 4.
+ */
 struct pci_config_ops {
     uint32_t (*read)(void *context, uint32_t offset, size_t size);
     void (*write)(void *context, uint32_t offset, uint32_t value, size_t size);

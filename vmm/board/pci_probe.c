@@ -129,8 +129,7 @@ static int read_capabilities(struct vfio_device *device, const struct config_ima
                 return -1;
         }
         /* One that would not fit as the guest is shown it is hidden. */
-        if (id == PCI_CAP_ID_EXP && !description->express.capability &&
-            at <= PCI_CONFIG_SIZE - EXPRESS_CAPABILITY_SIZE)
+        if (id == PCI_CAP_ID_EXP && !description->express.capability && at <= PCI_CONFIG_SIZE - EXPRESS_CAPABILITY_SIZE)
             read_express(image, at, description);
         at = image->data[at + PCI_CAP_LIST_NEXT] & 0xfc;
     }

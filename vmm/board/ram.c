@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config.h"
+
 #include "vmm/board/ram.h"
 
 #include <errno.h>
@@ -43,8 +45,8 @@ static int check_memfd(int fd, uint64_t size, struct error *error)
     if (fstat(fd, &status))
         return error_set(error, errno, "the shared RAM's size");
     if (status.st_size < 0 || (uint64_t)status.st_size != size)
-        return error_set(error, EINVAL, "the shared RAM has %lld bytes, the board says %llu",
-                         (long long)status.st_size, (unsigned long long)size);
+        return error_set(error, EINVAL, "the shared RAM has %lld bytes, the board says %llu", (long long)status.st_size,
+                         (unsigned long long)size);
     return 0;
 }
 

@@ -19,7 +19,6 @@ size_t record_begin(struct buffer *buffer, enum record_tag tag, uint32_t version
 void record_end(struct buffer *buffer, size_t begin);
 
 /* Takes the next record, which must be this one; body is over what it holds. */
-int record_take(struct cursor *cursor, enum record_tag tag, uint32_t version, struct cursor *body,
-                struct error *error);
+int record_take(struct cursor *cursor, enum record_tag tag, uint32_t version, struct cursor *body, struct error *error);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The serial port, a 16550 that transmits to a bounded console and never receives (PC16550D data sheet). Its transmitter
- * is always empty; it raises no interrupts.
+ * The serial port, a 16550 that transmits to a bounded console and never receives (PC16550D data sheet). Its
+ * transmitter is always empty; it raises no interrupts.
  */
 #ifndef STOPCOPY_SERIAL_H
 #define STOPCOPY_SERIAL_H
