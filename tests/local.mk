@@ -5,6 +5,7 @@ include tests/unit/lib/local.mk
 include tests/unit/devices/local.mk
 include tests/unit/vfio/local.mk
 include tests/unit/kvm/local.mk
+include tests/unit/board/local.mk
 include tests/unit/proof/local.mk
 include tests/unit/migrate/local.mk
 include tests/guest/local.mk
