@@ -39,9 +39,7 @@ static void drop_fds(struct vfio_user_incoming *in)
 void channel_close(struct vfio_user_channel *channel)
 {
     drop_fds(&channel->in);
-    for (size_t i = 0; i < channel->answer_count; i++)
-        free(channel->answers[i].data);
-    channel->answer_count = 0;
+    buffer_free(&channel->answers);
     free(channel->command);
     channel->command = NULL;
     channel->command_room = 0;
@@ -152,14 +150,11 @@ static int finish_command(struct vfio_user_channel *channel, struct error *error
         .size = in->header.size - HEADER_SIZE,
         .has_fds = in->fd_count != 0,
     };
-    struct vfio_user_answer *answer = &channel->answers[channel->answer_count];
 
-    *answer = (struct vfio_user_answer){.data = NULL};
     drop_fds(in);
-    if (channel->serve(channel->serve_context, &command, &answer->data, &answer->size) < 0)
+    channel->serve(channel->serve_context, &command, &channel->answers);
+    if (channel->answers.failed)
         return error_set(error, ENOMEM, "an answer to the server's command %u", command.header.command);
-    if (answer->data)
-        channel->answer_count++;
     channel->commands++;
     return 0;
 }
@@ -290,38 +285,27 @@ static int send_call(struct exchange *exchange, struct error *error)
 
 static int send_answers(struct vfio_user_channel *channel, struct error *error)
 {
-    while (channel->answer_count) {
-        struct vfio_user_answer *answer = &channel->answers[0];
-        struct iovec vector = {answer->data + answer->done, answer->size - answer->done};
+    while (channel->answers_sent < channel->answers.size) {
+        struct iovec vector = {channel->answers.data + channel->answers_sent,
+                               channel->answers.size - channel->answers_sent};
         size_t sent;
         int status = send_some(channel->socket, &vector, 1, NULL, 0, &sent, error);
 
         if (status)
             return status;
-        answer->done += sent;
-        if (answer->done < answer->size)
-            continue;
-        free(answer->data);
-        channel->answer_count--;
-        memmove(answer, answer + 1, channel->answer_count * sizeof(*answer));
+        channel->answers_sent += sent;
     }
+    buffer_clear(&channel->answers);
+    channel->answers_sent = 0;
     return 0;
 }
 
-/* An answer that was begun must end before the call's bytes, and the other way round. Returns 1 where some are left. */
+/* The call first: no answer is begun before its end. Returns 1 where some of it is left. */
 static int send_all(struct exchange *exchange, struct error *error)
 {
-    struct vfio_user_channel *channel = exchange->channel;
-    bool answer_begun = channel->answer_count && channel->answers[0].done;
-    int status = 0;
+    int status = send_call(exchange, error);
 
-    if (!answer_begun && exchange->output_count)
-        status = send_call(exchange, error);
-    if (status == 0 && channel->answer_count)
-        status = send_answers(channel, error);
-    if (status == 0 && exchange->output_count)
-        status = send_call(exchange, error);
-    return status;
+    return status ? status : send_answers(exchange->channel, error);
 }
 
 static bool exchange_finished(const struct exchange *exchange)
@@ -347,7 +331,7 @@ static int run_exchange(struct exchange *exchange, struct deadline deadline, str
             return 0;
         if (status > 0)
             poll_fd.events |= POLLOUT;
-        if (channel->answer_count < CHANNEL_ANSWERS_MAX && !exchange_finished(exchange))
+        if (channel->answers.size - channel->answers_sent < CHANNEL_ANSWERS_MAX && !exchange_finished(exchange))
             poll_fd.events |= POLLIN;
         /* Also where something can be received: a server's commands do not put the deadline off. */
         if (wait_ms == 0)

@@ -12,13 +12,14 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "lib/buffer.h"
 #include "lib/deadline.h"
 #include "lib/error.h"
 #include "lib/io.h"
 #include "stopcopy/vfio_user.h"
 
-/* Answers to the server's commands that may wait to be sent; no more commands are received until there is room. */
-#define CHANNEL_ANSWERS_MAX 8
+/* Bytes of answers to the server's commands that may wait to be sent before no more commands are received. */
+#define CHANNEL_ANSWERS_MAX (8u << 20)
 
 /* A command of ours and the room for its reply. */
 struct vfio_user_call {
@@ -49,16 +50,8 @@ struct vfio_user_command_in {
     bool has_fds; /* descriptors came with it: no command of the server's has any */
 };
 
-/* Executes a command and gives the whole reply (header, payload) in memory that the channel frees, NULL where no reply
- * is wanted. Returns 0, or -1 where memory ran out. */
-typedef int (*vfio_user_serve)(void *context, const struct vfio_user_command_in *command, uint8_t **reply,
-                               size_t *size);
-
-struct vfio_user_answer {
-    uint8_t *data;
-    size_t size;
-    size_t done;
-};
+/* Executes a command and adds the whole reply (header, payload), where one is wanted, to answers. */
+typedef void (*vfio_user_serve)(void *context, const struct vfio_user_command_in *command, struct buffer *answers);
 
 /* The message that is being received, as far as it has come. */
 struct vfio_user_incoming {
@@ -79,8 +72,8 @@ struct vfio_user_channel {
     struct vfio_user_incoming in;
     uint8_t *command; /* payload of the command that is being received */
     size_t command_room;
-    struct vfio_user_answer answers[CHANNEL_ANSWERS_MAX];
-    size_t answer_count;
+    struct buffer answers; /* whole replies, of which answers_sent bytes are sent */
+    size_t answers_sent;
 };
 
 void channel_init(struct vfio_user_channel *channel, int socket);

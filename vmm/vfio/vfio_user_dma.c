@@ -210,7 +210,8 @@ static void copy_range(struct vfio_user_dma *dma, uint64_t iova, uint64_t count,
     }
 }
 
-static int make_reply(const struct vfio_user_header *command, size_t payload, int number, uint8_t **reply, size_t *size)
+/* Adds the reply's header and returns where its payload goes, NULL where memory ran out. */
+static uint8_t *add_reply(const struct vfio_user_header *command, size_t payload, int number, struct buffer *answers)
 {
     struct vfio_user_header header = {
         .message_id = command->message_id,
@@ -219,55 +220,55 @@ static int make_reply(const struct vfio_user_header *command, size_t payload, in
         .flags = VFIO_USER_FLAG_TYPE_REPLY | (number ? VFIO_USER_FLAG_ERROR : 0),
         .error_number = (uint32_t)number,
     };
+    uint8_t *reply = buffer_extend(answers, header.size);
 
-    *size = header.size;
-    *reply = malloc(*size);
-    if (!*reply)
-        return -1;
-    memcpy(*reply, &header, sizeof(header));
-    return 0;
+    if (!reply)
+        return NULL;
+    memcpy(reply, &header, sizeof(header));
+    return reply + sizeof(header);
 }
 
-static int check_access(const struct vfio_user_dma *dma, const struct vfio_user_command_in *command,
-                        const struct vfio_user_dma_access *access)
+/* Gets the address and count of a command that is well formed and allowed. 0 or an errno. */
+static int check_command(const struct vfio_user_dma *dma, const struct vfio_user_command_in *command,
+                         struct vfio_user_dma_access *access)
 {
     bool write = command->header.command == VFIO_USER_DMA_WRITE;
 
+    if (!write && command->header.command != VFIO_USER_DMA_READ)
+        return ENOSYS;
+    if (command->has_fds || command->size < sizeof(*access))
+        return EINVAL;
+    memcpy(access, command->payload, sizeof(*access));
     if (access->count > dma->access_max || command->size != sizeof(*access) + (write ? access->count : 0))
         return EINVAL;
     return check_range(dma, access->address, access->count, write);
 }
 
-int vfio_user_dma_serve(void *context, const struct vfio_user_command_in *command, uint8_t **reply, size_t *size)
+static void execute(struct vfio_user_dma *dma, const struct vfio_user_command_in *command, struct buffer *answers)
+{
+    bool write = command->header.command == VFIO_USER_DMA_WRITE;
+    struct vfio_user_dma_access access = {.count = 0};
+    int number = check_command(dma, command, &access);
+    uint8_t *reply = NULL;
+
+    if (!(command->header.flags & VFIO_USER_FLAG_NO_REPLY))
+        reply = add_reply(&command->header, number ? 0 : sizeof(access) + (write ? 0 : access.count), number, answers);
+    if (number)
+        return;
+    if (write)
+        copy_range(dma, access.address, access.count, (uint8_t *)command->payload + sizeof(access), true);
+    if (!reply)
+        return;
+    memcpy(reply, &access, sizeof(access));
+    if (!write)
+        copy_range(dma, access.address, access.count, reply + sizeof(access), false);
+}
+
+void vfio_user_dma_serve(void *context, const struct vfio_user_command_in *command, struct buffer *answers)
 {
     struct vfio_user_dma *dma = context;
-    bool write = command->header.command == VFIO_USER_DMA_WRITE;
-    bool no_reply = command->header.flags & VFIO_USER_FLAG_NO_REPLY;
-    struct vfio_user_dma_access access = {.count = 0};
-    int number = 0;
-    int status = 0;
 
-    if (!write && command->header.command != VFIO_USER_DMA_READ)
-        number = ENOSYS;
-    else if (command->has_fds || command->size < sizeof(access))
-        number = EINVAL;
-    else
-        memcpy(&access, command->payload, sizeof(access));
     pthread_mutex_lock(&dma->lock);
-    if (!number)
-        number = check_access(dma, command, &access);
-    if (!no_reply)
-        status =
-            make_reply(&command->header, number ? 0 : sizeof(access) + (write ? 0 : access.count), number, reply, size);
-    if (number == 0 && write)
-        copy_range(dma, access.address, access.count, (uint8_t *)command->payload + sizeof(access), true);
-    if (number == 0 && *reply) {
-        uint8_t *payload = *reply + sizeof(struct vfio_user_header);
-
-        memcpy(payload, &access, sizeof(access));
-        if (!write)
-            copy_range(dma, access.address, access.count, payload + sizeof(access), false);
-    }
+    execute(dma, command, answers);
     pthread_mutex_unlock(&dma->lock);
-    return status;
 }

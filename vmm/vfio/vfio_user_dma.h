@@ -49,6 +49,6 @@ void vfio_user_dma_take_log(struct vfio_user_dma *dma, uint64_t iova, uint64_t l
                             uint64_t *bitmap);
 
 /* A vfio_user_serve: context is the struct vfio_user_dma. */
-int vfio_user_dma_serve(void *context, const struct vfio_user_command_in *command, uint8_t **reply, size_t *size);
+void vfio_user_dma_serve(void *context, const struct vfio_user_command_in *command, struct buffer *answers);
 
 #endif
