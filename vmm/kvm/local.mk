@@ -1,2 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-libvmm_a_SOURCES += vmm/kvm/vm.h
+libvmm_a_SOURCES += \
+	vmm/kvm/irq.c \
+	vmm/kvm/memory.c \
+	vmm/kvm/state_record.c vmm/kvm/state_record.h \
+	vmm/kvm/vcpu.c \
+	vmm/kvm/vm.c vmm/kvm/vm.h vmm/kvm/vm_private.h \
+	vmm/kvm/x86/arch.c \
+	vmm/kvm/x86/clock.c \
+	vmm/kvm/x86/cpuid.c \
+	vmm/kvm/x86/features.c \
+	vmm/kvm/x86/msrs.c \
+	vmm/kvm/x86/vcpu_state.c \
+	vmm/kvm/x86/vm_state.c \
+	vmm/kvm/x86/x86_private.h

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config.h"
+
+#include "tests/unit/kvm/fixture.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PML4_ADDRESS 0x1000u
+#define PDPT_ADDRESS 0x2000u
+#define PD_ADDRESS 0x3000u
+#define PAGE_PRESENT_WRITE_USER 7u
+#define PAGE_LARGE 0x80u
+
+extern const uint8_t guest_code_end[], guest_ap_code[], guest_ap_code_end[];
+
+void need_kvm(void)
+{
+    const char *required = getenv("STOPCOPY_REQUIRE_KVM");
+
+    if (access("/dev/kvm", R_OK | W_OK) == 0)
+        return;
+    if (required && !strcmp(required, "1"))
+        cr_fatal("/dev/kvm is not there, and STOPCOPY_REQUIRE_KVM=1");
+    cr_skip_test("/dev/kvm is not there");
+}
+
+static void note(struct machine *machine, const char *kind, uint64_t address, size_t size, const void *data)
+{
+    struct access *access;
+
+    if (machine->access_count == ACCESSES_MAX)
+        return;
+    access = &machine->access[machine->access_count++];
+    *access = (struct access){.address = address, .size = size};
+    memcpy(access->kind, kind, sizeof(access->kind));
+    if (data)
+        memcpy(&access->value, data, size);
+}
+
+static void on_mmio_read(void *context, uint64_t address, void *data, size_t size)
+{
+    struct machine *machine = context;
+    uint8_t *bytes = data;
+
+    pthread_mutex_lock(&machine->lock);
+    note(machine, "mr", address, size, NULL);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(address + i);
+    if (address == MMIO_ADDRESS && size == sizeof(machine->last_count))
+        memcpy(data, &machine->last_count, size);
+    pthread_mutex_unlock(&machine->lock);
+}
+
+static void on_mmio_write(void *context, uint64_t address, const void *data, size_t size)
+{
+    struct machine *machine = context;
+
+    pthread_mutex_lock(&machine->lock);
+    note(machine, "mw", address, size, data);
+    pthread_mutex_unlock(&machine->lock);
+}
+
+static void on_port_read(void *context, uint16_t port, void *data, size_t size)
+{
+    struct machine *machine = context;
+
+    pthread_mutex_lock(&machine->lock);
+    note(machine, "pr", port, size, NULL);
+    if (port == PORT_DATA)
+        memset(data, (int)(0xa0 + machine->access_count), size);
+    pthread_mutex_unlock(&machine->lock);
+}
+
+static void on_port_write(void *context, uint16_t port, const void *data, size_t size)
+{
+    struct machine *machine = context;
+    uint32_t value = 0;
+
+    memcpy(&value, data, size);
+    pthread_mutex_lock(&machine->lock);
+    note(machine, "pw", port, size, data);
+    if (port == PORT_DONE)
+        machine->done = true;
+    if (port == PORT_DATA && size == sizeof(value)) {
+        machine->lost_count |= value != machine->last_count + 1;
+        machine->last_count = value;
+    }
+    pthread_cond_broadcast(&machine->changed);
+    pthread_mutex_unlock(&machine->lock);
+}
+
+static void on_failure(void *context, unsigned int vcpu, const struct error *error)
+{
+    struct machine *machine = context;
+
+    (void)vcpu;
+    pthread_mutex_lock(&machine->lock);
+    machine->failures++;
+    machine->failure = *error;
+    pthread_cond_broadcast(&machine->changed);
+    pthread_mutex_unlock(&machine->lock);
+}
+
+/* The first 4 GiB mapped to themselves, for CPL 3 too. */
+static void write_page_tables(uint8_t *ram)
+{
+    uint64_t *pml4 = (uint64_t *)(ram + PML4_ADDRESS);
+    uint64_t *pdpt = (uint64_t *)(ram + PDPT_ADDRESS);
+    uint64_t *pd = (uint64_t *)(ram + PD_ADDRESS);
+
+    pml4[0] = PDPT_ADDRESS | PAGE_PRESENT_WRITE_USER;
+    for (uint64_t i = 0; i < 4; i++)
+        pdpt[i] = (PD_ADDRESS + i * 0x1000) | PAGE_PRESENT_WRITE_USER;
+    for (uint64_t i = 0; i < 4 * 512; i++)
+        pd[i] = i << 21 | PAGE_LARGE | PAGE_PRESENT_WRITE_USER;
+}
+
+void machine_start(struct machine *machine, unsigned int vcpus, enum vm_irqchip irqchip, const uint8_t *guest)
+{
+    struct vm_config config = {
+        .vcpus = vcpus,
+        .irqchip = irqchip,
+        .bus = {on_mmio_read, on_mmio_write, on_port_read, on_port_write, on_failure},
+        .bus_context = machine,
+    };
+    struct error error = ERROR_INIT;
+
+    memset(machine, 0, sizeof(*machine));
+    pthread_mutex_init(&machine->lock, NULL);
+    pthread_cond_init(&machine->changed, NULL);
+    machine->vm = vm_new(&config, &error);
+    cr_assert(machine->vm, "%s", error.text);
+    machine->ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert(machine->ram != MAP_FAILED);
+    machine->shared = (volatile struct shared *)(machine->ram + SHARED_ADDRESS);
+    cr_assert(vm_map_memory(machine->vm, 0, RAM_SIZE, machine->ram, false, &error) >= 0, "%s", error.text);
+    vm_get_features(machine->vm, &machine->features);
+    if (!guest)
+        return;
+    write_page_tables(machine->ram);
+    memcpy(machine->ram + CODE_ADDRESS, guest_code, (size_t)(guest_code_end - guest_code));
+    memcpy(machine->ram + AP_CODE_ADDRESS, guest_ap_code, (size_t)(guest_ap_code_end - guest_ap_code));
+    machine->shared->avx = machine->features.avx2;
+    cr_assert(vm_set_entry(machine->vm, CODE_ADDRESS + (uint64_t)(guest - guest_code), 0, PML4_ADDRESS, &error) == 0,
+              "%s", error.text);
+}
+
+void machine_end(struct machine *machine)
+{
+    vm_free(machine->vm);
+    munmap(machine->ram, RAM_SIZE);
+    pthread_cond_destroy(&machine->changed);
+    pthread_mutex_destroy(&machine->lock);
+}
+
+void machine_run(struct machine *machine)
+{
+    struct error error = ERROR_INIT;
+
+    cr_assert(vm_resume(machine->vm, &error) == 0, "%s", error.text);
+}
+
+void machine_stop(struct machine *machine)
+{
+    struct error error = ERROR_INIT;
+
+    cr_assert(vm_pause(machine->vm, deadline_in_ms(PATIENCE_MS), &error) == 0, "%s", error.text);
+}
+
+static struct timespec patience(void)
+{
+    struct timespec at;
+
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += PATIENCE_MS / 1000;
+    return at;
+}
+
+void machine_wait_done(struct machine *machine)
+{
+    struct timespec at = patience();
+    int number = 0;
+
+    pthread_mutex_lock(&machine->lock);
+    while (!machine->done && !machine->failures && number != ETIMEDOUT)
+        number = pthread_cond_clockwait(&machine->changed, &machine->lock, CLOCK_MONOTONIC, &at);
+    pthread_mutex_unlock(&machine->lock);
+    cr_assert(machine->done, "the guest did not end: fault %d, %s", (int)machine->shared->fault, machine->failure.text);
+}
+
+void machine_wait_failure(struct machine *machine)
+{
+    struct timespec at = patience();
+    int number = 0;
+
+    pthread_mutex_lock(&machine->lock);
+    while (!machine->failures && number != ETIMEDOUT)
+        number = pthread_cond_clockwait(&machine->changed, &machine->lock, CLOCK_MONOTONIC, &at);
+    pthread_mutex_unlock(&machine->lock);
+    cr_assert(machine->failures, "no vCPU failed");
+}
+
+/* What the guest does in its own memory gives the test no event to wait for. */
+void wait_counter(volatile uint64_t *counter, uint64_t value)
+{
+    struct deadline deadline = deadline_in_ms(PATIENCE_MS);
+
+    while (*counter < value && !deadline_expired(deadline))
+        sched_yield();
+    cr_assert(*counter >= value, "the guest's counter stays at %lu, and %lu was waited for", (unsigned long)*counter,
+              (unsigned long)value);
+}
+
+void wait_counter32(volatile uint32_t *counter, uint32_t value)
+{
+    struct deadline deadline = deadline_in_ms(PATIENCE_MS);
+
+    while (*counter < value && !deadline_expired(deadline))
+        sched_yield();
+    cr_assert(*counter >= value, "the guest's counter stays at %u, and %u was waited for", *counter, value);
+}
+
+void machine_save(struct machine *machine, unsigned int vcpus, struct record *record)
+{
+    struct error error = ERROR_INIT;
+
+    memset(record, 0, sizeof(*record));
+    cr_assert(vm_get_state(machine->vm, &record->vm, &error) == 0, "%s", error.text);
+    for (unsigned int i = 0; i < vcpus; i++)
+        cr_assert(vm_vcpu_get_state(machine->vm, i, &record->vcpu[i], &error) == 0, "%s", error.text);
+}
+
+void machine_load(struct machine *machine, unsigned int vcpus, const struct record *record)
+{
+    struct error error = ERROR_INIT;
+    struct buffer ignored = BUFFER_INIT;
+
+    cr_assert(vm_put_state(machine->vm, record->vm.data, record->vm.size, &ignored, &error) == 0, "%s", error.text);
+    for (unsigned int i = 0; i < vcpus; i++)
+        cr_assert(vm_vcpu_put_state(machine->vm, i, record->vcpu[i].data, record->vcpu[i].size, &ignored, &error) == 0,
+                  "%s", error.text);
+    cr_assert(ignored.size == 0, "on one host nothing is ignored: %.*s", (int)ignored.size, (char *)ignored.data);
+    buffer_free(&ignored);
+}
+
+void record_free(struct record *record)
+{
+    buffer_free(&record->vm);
+    for (unsigned int i = 0; i < VM_VCPUS_MAX; i++)
+        buffer_free(&record->vcpu[i]);
+}
+
+void machine_migrate(struct machine *from, struct machine *to, unsigned int vcpus, enum vm_irqchip irqchip)
+{
+    struct record record;
+
+    machine_stop(from);
+    machine_start(to, vcpus, irqchip, NULL);
+    machine_save(from, vcpus, &record);
+    memcpy(to->ram, from->ram, RAM_SIZE);
+    machine_end(from);
+    machine_load(to, vcpus, &record);
+    record_free(&record);
+    machine_run(to);
+}

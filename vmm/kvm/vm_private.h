@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the files of vmm/kvm/ share: the VM's and the vCPUs' structures, and what each architecture provides. */
+#ifndef STOPCOPY_VM_PRIVATE_H
+#define STOPCOPY_VM_PRIVATE_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+
+#include "vmm/kvm/vm.h"
+
+#define VM_SLOTS_MAX 1024
+#define VM_IOAPIC_PINS 24
+/* MSIs have the GSIs above the pins of the IOAPIC, which the split irqchip reserves too. */
+#define VM_MSI_GSI_FIRST VM_IOAPIC_PINS
+/* KVM_MAX_IRQ_ROUTES; a pin below 16 has two routes, to the PIC and to the IOAPIC. */
+#define VM_ROUTES_MAX 4096
+#define VM_PIN_ROUTES_MAX (VM_IOAPIC_PINS + 16)
+
+struct vm_slot {
+    uint64_t gpa;
+    uint64_t size; /* 0: free */
+};
+
+struct vm_route {
+    uint64_t address;
+    uint32_t data;
+};
+
+enum vcpu_phase {
+    VCPU_PARKED,
+    VCPU_RUNNING,
+    VCPU_FAILED, /* parked for good */
+};
+
+struct vcpu {
+    struct vm *vm;
+    unsigned int index;
+    int fd;
+    struct kvm_run *run;
+    pthread_t thread;
+    bool thread_started;
+    enum vcpu_phase phase; /* under vm->lock */
+    struct vcpu_arch *arch;
+};
+
+struct vm {
+    int kvm_fd;
+    int fd;
+    struct vm_config config;
+    size_t run_size;
+
+    /* vm->run is what was asked for, the vCPUs' phases are what is; changed is signalled when one of them changes. */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool run;
+    bool stop;
+    unsigned int vcpu_count;
+    struct vcpu vcpu[VM_VCPUS_MAX];
+
+    pthread_mutex_t slots_lock;
+    struct vm_slot slot[VM_SLOTS_MAX];
+
+    pthread_mutex_t routes_lock;
+    unsigned int route_count;
+    unsigned int route_limit;
+    struct vm_route *route;
+    struct kvm_irq_routing *routing; /* room for the table that goes to KVM */
+
+    struct vm_arch *arch;
+};
+
+/* vm.c */
+/* KVM_CHECK_EXTENSION on the VM: 0 where it is absent. */
+int vm_extension(struct vm *vm, unsigned long capability);
+/* Is [gpa, gpa + size) inside of one memory slot? */
+bool vm_memory_contains(struct vm *vm, uint64_t gpa, uint64_t size);
+
+/* vcpu.c */
+/* Makes the vCPU's thread, parked. */
+int vcpu_start(struct vcpu *vcpu, struct error *error);
+/* Ends all threads. Waits for the bus accesses that they are in. */
+void vcpu_stop_all(struct vm *vm);
+/* 0 where no vCPU is in KVM_RUN, else an error that names one. */
+int vm_check_paused(struct vm *vm, struct error *error);
+
+/* What an architecture provides. */
+/* Before the first vCPU, and after each vCPU was made. */
+int arch_vm_init(struct vm *vm, struct error *error);
+void arch_vm_free(struct vm *vm);
+int arch_vcpu_init(struct vcpu *vcpu, struct error *error);
+void arch_vcpu_free(struct vcpu *vcpu);
+/* From the vCPU's thread, before it enters the guest. */
+int arch_vcpu_before_run(struct vcpu *vcpu, struct error *error);
+/* An exit that only this architecture has. 1: handled, 0: unknown, -1: the vCPU failed. */
+int arch_vcpu_exit(struct vcpu *vcpu, struct error *error);
+/* Where the vCPU stands, for an error: "RIP 0x..., ..." */
+void arch_vcpu_describe(struct vcpu *vcpu, char *text, size_t size);
+/* The routes of the interrupt controllers' pins, as KVM makes them at first. Returns how many. */
+unsigned int arch_pin_routes(struct vm *vm, struct kvm_irq_routing_entry *entries);
+
+#endif
