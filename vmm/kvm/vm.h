@@ -52,11 +52,12 @@ struct vm_features {
 /* Opens /dev/kvm and makes a VM with its vCPUs, not yet running. errno ENOENT, EACCES, ... where this host cannot: the
  * caller answers with status 77. */
 struct vm *vm_new(const struct vm_config *config, struct error *error);
-void vm_free(struct vm *vm); /* stops the vCPUs */
+/* Stops the vCPUs, waiting for the bus accesses that they are in, which must be bounded. */
+void vm_free(struct vm *vm);
 void vm_get_features(struct vm *vm, struct vm_features *features);
 
 /* A memory slot of size bytes at guest physical gpa, backed by host memory that stays the caller's. Returns the slot's
- * number, -1. log_dirty: KVM_MEM_LOG_DIRTY_PAGES. */
+ * number, -1. */
 int vm_map_memory(struct vm *vm, uint64_t gpa, uint64_t size, void *host, bool readonly, struct error *error);
 int vm_unmap_memory(struct vm *vm, int slot, struct error *error);
 
@@ -64,7 +65,11 @@ int vm_unmap_memory(struct vm *vm, int slot, struct error *error);
  * others wait for INIT and SIPI. */
 int vm_set_entry(struct vm *vm, uint64_t entry, uint64_t rdi, uint64_t cr3, struct error *error);
 
-/* The vCPU threads run. Pausing returns when every vCPU has left KVM_RUN with the exit that it was in completed. */
+/*
+ * The vCPU threads run. Pausing returns when every vCPU has left KVM_RUN with the exit that it was in completed. A pause
+ * that fails at its deadline is still asked for: the vCPU named parks when it can, so pause again, or resume to take it
+ * back. Neither may be called from a bus op. Resuming fails with EIO once a vCPU has failed.
+ */
 int vm_resume(struct vm *vm, struct error *error);
 int vm_pause(struct vm *vm, struct deadline deadline, struct error *error);
 
@@ -84,8 +89,10 @@ int vm_ioeventfd(struct vm *vm, bool assign, uint64_t address, uint32_t size, in
 
 /*
  * State, while paused. A vCPU's is one record, the VM's (clock, irqchip, PIT) another; the format is docs/stream.md's.
- * Put checks everything for form and range; what the host ignored of what it was given (TSC offset, say) is added to
- * ignored as text lines.
+ * Put checks everything for form and range before it sets anything; what the host ignored of what it was given (TSC
+ * offset, say) is added to ignored, which may be NULL, as text lines. Put the VM's state before the vCPUs': it says how
+ * far time went on. Memory slots come before both. MSRs that make KVM write to guest memory (kvmclock's, say) are
+ * checked, and set when the vCPU first runs. A TSC that would go back is refused by the rule "clock/tsc-behind".
  */
 int vm_vcpu_get_state(struct vm *vm, unsigned int vcpu, struct buffer *state, struct error *error);
 int vm_vcpu_put_state(struct vm *vm, unsigned int vcpu, const void *state, size_t size, struct buffer *ignored,

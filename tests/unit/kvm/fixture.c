@@ -27,7 +27,7 @@ void need_kvm(void)
     if (access("/dev/kvm", R_OK | W_OK) == 0)
         return;
     if (required && !strcmp(required, "1"))
-        cr_fatal("/dev/kvm is not there, and STOPCOPY_REQUIRE_KVM=1");
+        cr_assert_fail("/dev/kvm is not there, and STOPCOPY_REQUIRE_KVM=1");
     cr_skip_test("/dev/kvm is not there");
 }
 
@@ -85,6 +85,11 @@ static void on_port_write(void *context, uint16_t port, const void *data, size_t
 
     memcpy(&value, data, size);
     pthread_mutex_lock(&machine->lock);
+    while (machine->hold) {
+        machine->held = true;
+        pthread_cond_broadcast(&machine->changed);
+        pthread_cond_wait(&machine->changed, &machine->lock);
+    }
     note(machine, "pw", port, size, data);
     if (port == PORT_DONE)
         machine->done = true;
@@ -195,6 +200,27 @@ void machine_wait_done(struct machine *machine)
     cr_assert(machine->done, "the guest did not end: fault %d, %s", (int)machine->shared->fault, machine->failure.text);
 }
 
+void machine_hold(struct machine *machine)
+{
+    struct timespec at = patience();
+    int number = 0;
+
+    pthread_mutex_lock(&machine->lock);
+    machine->hold = true;
+    while (!machine->held && number != ETIMEDOUT)
+        number = pthread_cond_clockwait(&machine->changed, &machine->lock, CLOCK_MONOTONIC, &at);
+    pthread_mutex_unlock(&machine->lock);
+    cr_assert(machine->held, "the guest writes to no port");
+}
+
+void machine_release(struct machine *machine)
+{
+    pthread_mutex_lock(&machine->lock);
+    machine->hold = false;
+    pthread_cond_broadcast(&machine->changed);
+    pthread_mutex_unlock(&machine->lock);
+}
+
 void machine_wait_failure(struct machine *machine)
 {
     struct timespec at = patience();
@@ -208,23 +234,30 @@ void machine_wait_failure(struct machine *machine)
 }
 
 /* What the guest does in its own memory gives the test no event to wait for. */
-void wait_counter(volatile uint64_t *counter, uint64_t value)
+static void wait_more(struct machine *machine, struct deadline deadline)
 {
-    struct deadline deadline = deadline_in_ms(PATIENCE_MS);
-
-    while (*counter < value && !deadline_expired(deadline))
-        sched_yield();
-    cr_assert(*counter >= value, "the guest's counter stays at %lu, and %lu was waited for", (unsigned long)*counter,
-              (unsigned long)value);
+    sched_yield();
+    pthread_mutex_lock(&machine->lock);
+    cr_assert(!machine->failures, "%s", machine->failure.text);
+    pthread_mutex_unlock(&machine->lock);
+    cr_assert(!deadline_expired(deadline), "the guest does not come as far as was waited for; fault %d",
+              (int)machine->shared->fault);
 }
 
-void wait_counter32(volatile uint32_t *counter, uint32_t value)
+void wait_counter(struct machine *machine, volatile uint64_t *counter, uint64_t value)
 {
     struct deadline deadline = deadline_in_ms(PATIENCE_MS);
 
-    while (*counter < value && !deadline_expired(deadline))
-        sched_yield();
-    cr_assert(*counter >= value, "the guest's counter stays at %u, and %u was waited for", *counter, value);
+    while (*counter < value)
+        wait_more(machine, deadline);
+}
+
+void wait_counter32(struct machine *machine, volatile uint32_t *counter, uint32_t value)
+{
+    struct deadline deadline = deadline_in_ms(PATIENCE_MS);
+
+    while (*counter < value)
+        wait_more(machine, deadline);
 }
 
 void machine_save(struct machine *machine, unsigned int vcpus, struct record *record)

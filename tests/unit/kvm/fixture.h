@@ -18,7 +18,7 @@
 #define PORT_DATA 0x20
 #define APIC_MSI_ADDRESS 0xfee00000u
 #define ACCESSES_MAX 64
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 10000
 
 /* What guest and test share: SH_* in guest_code.s. */
 struct shared {
@@ -52,6 +52,8 @@ struct machine {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool done;
+    bool hold; /* port writes wait */
+    bool held; /* one does */
     unsigned int failures;
     struct error failure;
     size_t access_count;
@@ -75,10 +77,13 @@ void machine_run(struct machine *machine);
 void machine_stop(struct machine *machine);
 /* Waits for a write to PORT_DONE. */
 void machine_wait_done(struct machine *machine);
+/* Makes port writes wait, and returns when one does; lets them go on. */
+void machine_hold(struct machine *machine);
+void machine_release(struct machine *machine);
 void machine_wait_failure(struct machine *machine);
-/* Waits until *counter is at least value. */
-void wait_counter(volatile uint64_t *counter, uint64_t value);
-void wait_counter32(volatile uint32_t *counter, uint32_t value);
+/* Waits until *counter, which the guest counts, is at least value. */
+void wait_counter(struct machine *machine, volatile uint64_t *counter, uint64_t value);
+void wait_counter32(struct machine *machine, volatile uint32_t *counter, uint32_t value);
 
 struct record {
     struct buffer vm;

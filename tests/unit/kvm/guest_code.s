@@ -36,6 +36,11 @@
 	.code64
 guest_code:
 
+.macro ENTER
+	mov $STACK0, %esp
+	call setup
+.endm
+
 .macro DONE
 	mov $PORT_DONE, %edx
 	out %eax, %dx
@@ -53,7 +58,7 @@ guest_code:
 	iretq
 .endm
 
-.macro WRMSR index, value
+.macro SET_MSR index, value
 	mov $\index, %ecx
 	mov $\value, %eax
 	xor %edx, %edx
@@ -108,7 +113,7 @@ take_interrupt:
 	push %rax
 	push %rcx
 	push %rdx
-	WRMSR MSR_X2APIC_EOI, 0
+	SET_MSR MSR_X2APIC_EOI, 0
 	pop %rdx
 	pop %rcx
 	pop %rax
@@ -125,7 +130,6 @@ take_fault:
 
 # GDT, TSS, IDT, SSE, x2APIC; returns with interrupts off.
 setup:	pop %rbx
-	mov $STACK0, %esp
 	lgdt gdt_pointer(%rip)
 	lea tss(%rip), %rax
 	mov %rax, %rcx
@@ -167,7 +171,7 @@ setup:	pop %rbx
 	rdmsr
 	or $0x400, %eax
 	wrmsr
-	WRMSR 0x80f, 0x1ff
+	SET_MSR 0x80f, 0x1ff
 	jmp *%rbx
 
 # Lets the guest at CPL 3 use AVX where the host says it may.
@@ -192,7 +196,7 @@ enable_avx:
 
 # --- every size of port and MMIO access
 guest_accesses:
-	call setup
+	ENTER
 	mov $MMIO, %rbx
 	mov $SH_VALUES, %rdi
 	mov $PORT_DATA, %edx
@@ -229,7 +233,7 @@ guest_accesses:
 
 # --- string port I/O
 guest_string_io:
-	call setup
+	ENTER
 	mov $SH_VALUES, %esi
 	mov $5, %ecx
 	mov $PORT_DATA, %edx
@@ -241,7 +245,7 @@ guest_string_io:
 
 # --- counts by port writes and MMIO reads, for ever or until told
 guest_count:
-	call setup
+	ENTER
 	mov $MMIO, %rbx
 	mov $PORT_DATA, %edx
 	xor %ecx, %ecx
@@ -260,7 +264,7 @@ guest_count:
 
 # --- all registers at work at CPL 3
 guest_compute:
-	call setup
+	ENTER
 	call enable_avx
 	lea compute_end(%rip), %rax
 	mov %rax, gate(%rip)
@@ -272,14 +276,14 @@ guest_compute:
 	mov %rax, %dr2
 	mov $0x4444, %eax
 	mov %rax, %dr3
-	WRMSR 0xc0000081, 0x12340000
-	WRMSR 0xc0000082, 0x13370
-	WRMSR 0xc0000084, 0x700
-	WRMSR 0xc0000102, 0x5550
-	WRMSR 0x174, 0x8
-	WRMSR 0x175, 0x7770
-	WRMSR 0x176, 0x8880
-	WRMSR 0x277, 0x00070406
+	SET_MSR 0xc0000081, 0x12340000
+	SET_MSR 0xc0000082, 0x13370
+	SET_MSR 0xc0000084, 0x700
+	SET_MSR 0xc0000102, 0x5550
+	SET_MSR 0x174, 0x8
+	SET_MSR 0x175, 0x7770
+	SET_MSR 0x176, 0x8880
+	SET_MSR 0x277, 0x00070406
 	USER compute
 compute:
 	mov $3, %ebx
@@ -382,12 +386,12 @@ compute_end:
 
 # --- the local APIC's timer, periodic, until told
 guest_periodic:
-	call setup
+	ENTER
 	lea timer_end(%rip), %rax
 	mov %rax, gate(%rip)
-	WRMSR 0x83e, 0xb
-	WRMSR 0x832, 0x20040
-	WRMSR 0x838, 1000000
+	SET_MSR 0x83e, 0xb
+	SET_MSR 0x832, 0x20040
+	SET_MSR 0x838, 1000000
 	USER timer_wait
 timer_wait:
 	incq SH_COUNT
@@ -399,10 +403,10 @@ timer_end:
 
 # --- one TSC deadline, SH_VALUES cycles from now; ends when it has come
 guest_deadline:
-	call setup
+	ENTER
 	lea timer_end(%rip), %rax
 	mov %rax, gate(%rip)
-	WRMSR 0x832, 0x40040
+	SET_MSR 0x832, 0x40040
 	rdtsc
 	shl $32, %rdx
 	or %rdx, %rax
@@ -425,7 +429,7 @@ deadline_wait:
 
 # --- interrupts off until told; then ends when one has come
 guest_wait_msi:
-	call setup
+	ENTER
 1:	incq SH_COUNT
 	cmpq $0, SH_STOP
 	je 1b
@@ -437,14 +441,14 @@ guest_wait_msi:
 
 # --- takes interrupts at CPL 3 until told
 guest_msi_loop:
-	call setup
+	ENTER
 	lea timer_end(%rip), %rax
 	mov %rax, gate(%rip)
 	USER timer_wait
 
 # --- waits for an interrupt in HLT
 guest_halt:
-	call setup
+	ENTER
 	incq SH_COUNT
 	sti
 1:	hlt
@@ -455,7 +459,7 @@ guest_halt:
 
 # --- starts vCPU 1, sends INIT to vCPU 3; when told starts vCPU 2 and sends vCPU 3 its SIPI
 guest_processors:
-	call setup
+	ENTER
 	mov $MSR_X2APIC_ICR, %ecx
 	mov $1, %edx
 	mov $0x4500, %eax
@@ -484,7 +488,7 @@ guest_fault:
 
 # --- the PIT's ticks by pin 2 of the IOAPIC, the PIC all masked; until told
 guest_pit:
-	call setup
+	ENTER
 	lea timer_end(%rip), %rax
 	mov %rax, gate(%rip)
 	mov $0xff, %al

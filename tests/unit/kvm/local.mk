@@ -7,6 +7,7 @@ tests_unit_kvm_kvm_test_SOURCES = \
 	tests/unit/kvm/fixture.c tests/unit/kvm/fixture.h \
 	tests/unit/kvm/guest_code.c \
 	tests/unit/kvm/test_irq.c \
+	tests/unit/kvm/test_record.c \
 	tests/unit/kvm/test_state.c \
 	tests/unit/kvm/test_vcpu.c
 tests_unit_kvm_kvm_test_CFLAGS = $(UNIT_CFLAGS) -Wa,-I$(top_srcdir)

@@ -43,10 +43,10 @@ static void irqfd_interrupts(enum vm_irqchip irqchip)
     cr_assert(vm_msi_routes_commit(machine.vm, &error) == 0, "%s", error.text);
     cr_assert(vm_irqfd_assign(machine.vm, gsi, fd, &error) == 0, "%s", error.text);
     machine_run(&machine);
-    wait_counter(&machine.shared->count, 1);
+    wait_counter(&machine, &machine.shared->count, 1);
     for (uint64_t i = 1; i <= 100; i++) {
         signal_eventfd(fd);
-        wait_counter(&machine.shared->ticks, i);
+        wait_counter(&machine, &machine.shared->ticks, i);
     }
     machine.shared->stop = 1;
     machine_wait_done(&machine);
@@ -78,7 +78,7 @@ Test(irq, deassigning_flushes_what_was_signalled)
     cr_assert(vm_msi_routes_commit(machine.vm, &error) == 0);
     cr_assert(vm_irqfd_assign(machine.vm, gsi, fd, &error) == 0);
     machine_run(&machine);
-    wait_counter(&machine.shared->count, 1);
+    wait_counter(&machine, &machine.shared->count, 1);
     signal_eventfd(fd);
     cr_assert(vm_irqfd_deassign(machine.vm, gsi, fd, &error) == 0, "%s", error.text);
     /* From here on the eventfd reaches nobody: what counts is what came before. */
@@ -103,9 +103,9 @@ Test(irq, a_changed_route_counts_from_the_commit)
     cr_assert(vm_msi_routes_commit(machine.vm, &error) == 0);
     cr_assert(vm_irqfd_assign(machine.vm, gsi, fd, &error) == 0);
     machine_run(&machine);
-    wait_counter(&machine.shared->count, 1);
+    wait_counter(&machine, &machine.shared->count, 1);
     signal_eventfd(fd);
-    wait_counter(&machine.shared->ticks, 1);
+    wait_counter(&machine, &machine.shared->ticks, 1);
     /* To an APIC id that no vCPU has. */
     cr_assert(vm_msi_route_change(machine.vm, gsi, APIC_MSI_ADDRESS | 9 << 12, 0x50, &error) == 0);
     cr_assert(vm_msi_routes_commit(machine.vm, &error) == 0);
@@ -113,7 +113,7 @@ Test(irq, a_changed_route_counts_from_the_commit)
     cr_assert(vm_msi_route_change(machine.vm, gsi, APIC_MSI_ADDRESS, 0x50, &error) == 0);
     cr_assert(vm_msi_routes_commit(machine.vm, &error) == 0);
     signal_eventfd(fd);
-    wait_counter(&machine.shared->ticks, 2);
+    wait_counter(&machine, &machine.shared->ticks, 2);
     machine.shared->stop = 1;
     machine_wait_done(&machine);
     cr_expect(machine.shared->ticks == 2);

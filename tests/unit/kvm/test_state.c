@@ -17,7 +17,7 @@ static struct machine *migrate_times(unsigned int times, unsigned int vcpus, enu
     for (unsigned int i = 0; i < times; i++) {
         struct machine *from = &machines[i % 2];
 
-        wait_counter(&from->shared->count, from->shared->count + 1000);
+        wait_counter(from, &from->shared->count, from->shared->count + 1000);
         machine_migrate(from, &machines[(i + 1) % 2], vcpus, irqchip);
     }
     return &machines[times % 2];
@@ -70,11 +70,11 @@ static void registers_go_on(enum vm_irqchip irqchip)
     for (unsigned int i = 0; i < 5; i++) {
         struct machine *from = &machines[i % 2];
 
-        wait_counter(&from->shared->count, from->shared->count + 1000);
+        wait_counter(from, &from->shared->count, from->shared->count + 1000);
         machine_migrate(from, &machines[(i + 1) % 2], 1, irqchip);
     }
     last = &machines[1];
-    wait_counter(&last->shared->count, last->shared->count + 1000);
+    wait_counter(last, &last->shared->count, last->shared->count + 1000);
     last->shared->stop = 1;
     machine_wait_done(last);
     cr_assert(last->shared->fault == 0, "fault %lu", (unsigned long)last->shared->fault);
@@ -103,7 +103,7 @@ Test(state, the_periodic_timer_goes_on)
     need_kvm();
     last = migrate_times(3, 1, VM_IRQCHIP_SPLIT, guest_periodic);
     ticks = last->shared->ticks;
-    wait_counter(&last->shared->ticks, ticks + 5);
+    wait_counter(last, &last->shared->ticks, ticks + 5);
     last->shared->stop = 1;
     machine_wait_done(last);
     machine_end(last);
@@ -117,7 +117,7 @@ Test(state, a_tsc_deadline_comes_on_the_destination_and_not_early)
     machine_start(&machines[0], 1, VM_IRQCHIP_SPLIT, guest_deadline);
     machines[0].shared->values[0] = machines[0].features.tsc_hz / 2;
     machine_run(&machines[0]);
-    wait_counter(&machines[0].shared->count, 1000);
+    wait_counter(&machines[0], &machines[0].shared->count, 1000);
     machine_migrate(&machines[0], &machines[1], 1, VM_IRQCHIP_SPLIT);
     last = &machines[1];
     machine_wait_done(last);
@@ -134,7 +134,7 @@ Test(state, an_msi_in_the_irr_survives)
     need_kvm();
     machine_start(&machines[0], 1, VM_IRQCHIP_SPLIT, guest_wait_msi);
     machine_run(&machines[0]);
-    wait_counter(&machines[0].shared->count, 1);
+    wait_counter(&machines[0], &machines[0].shared->count, 1);
     cr_assert(vm_signal_msi(machines[0].vm, APIC_MSI_ADDRESS, 0x50, &error) == 0, "%s", error.text);
     machine_migrate(&machines[0], last, 1, VM_IRQCHIP_SPLIT);
     last->shared->stop = 1;
@@ -151,7 +151,7 @@ Test(state, a_halted_vcpu_stays_halted_and_wakes)
     need_kvm();
     machine_start(&machines[0], 1, VM_IRQCHIP_SPLIT, guest_halt);
     machine_run(&machines[0]);
-    wait_counter(&machines[0].shared->count, 1);
+    wait_counter(&machines[0], &machines[0].shared->count, 1);
     machine_migrate(&machines[0], last, 1, VM_IRQCHIP_SPLIT);
     last->shared->stop = 1;
     cr_assert(vm_signal_msi(last->vm, APIC_MSI_ADDRESS, 0x50, &error) == 0, "%s", error.text);
@@ -167,10 +167,10 @@ static void processors_go_on(enum vm_irqchip irqchip)
 
     machine_start(&machines[0], 4, irqchip, guest_processors);
     machine_run(&machines[0]);
-    wait_counter32((volatile uint32_t *)(machines[0].ram + AP_COUNTS_ADDRESS), 10);
-    wait_counter(&machines[0].shared->count, 10);
+    wait_counter32(&machines[0], (volatile uint32_t *)(machines[0].ram + AP_COUNTS_ADDRESS), 10);
+    wait_counter(&machines[0], &machines[0].shared->count, 10);
     machine_migrate(&machines[0], &machines[1], 4, irqchip);
-    wait_counter(&machines[1].shared->count, machines[1].shared->count + 10);
+    wait_counter(&machines[1], &machines[1].shared->count, machines[1].shared->count + 10);
     machine_migrate(&machines[1], &machines[0], 4, irqchip);
     last = &machines[0];
     cr_expect(*(volatile uint32_t *)(last->ram + AP_STARTED_ADDRESS) == 1, "only vCPU 1 was started");
@@ -178,7 +178,7 @@ static void processors_go_on(enum vm_irqchip irqchip)
     machine_wait_done(last);
     counts = (volatile uint32_t *)(last->ram + AP_COUNTS_ADDRESS);
     for (unsigned int i = 0; i < 3; i++)
-        wait_counter32(&counts[i], counts[i] + 10);
+        wait_counter32(last, &counts[i], counts[i] + 10);
     machine_end(last);
 }
 
@@ -200,7 +200,7 @@ Test(state, pit_and_ioapic_go_on)
 
     need_kvm();
     last = migrate_times(3, 1, VM_IRQCHIP_FULL, guest_pit);
-    wait_counter(&last->shared->ticks, last->shared->ticks + 5);
+    wait_counter(last, &last->shared->ticks, last->shared->ticks + 5);
     last->shared->stop = 1;
     machine_wait_done(last);
     machine_end(last);

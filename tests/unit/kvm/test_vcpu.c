@@ -2,6 +2,8 @@
 /* Exits that reach the bus, pause and resume, failures. */
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 #include "tests/unit/kvm/fixture.h"
@@ -87,7 +89,7 @@ Test(vcpu, no_count_is_lost_over_a_thousand_pauses)
         cr_assert(!machine.lost_count, "after %u", count);
     }
     machine_run(&machine);
-    wait_counter(&machine.shared->count, machine.shared->count + 100);
+    wait_counter(&machine, &machine.shared->count, machine.shared->count + 100);
     machine.shared->stop = 1;
     machine_wait_done(&machine);
     cr_expect(machine.shared->fault == 0, "a read was lost or repeated");
@@ -104,7 +106,7 @@ Test(vcpu, all_of_several_pause_and_go_on)
     machine_start(&machine, 2, VM_IRQCHIP_SPLIT, guest_processors);
     counts = (volatile uint32_t *)(machine.ram + AP_COUNTS_ADDRESS);
     machine_run(&machine);
-    wait_counter32(counts, 10);
+    wait_counter32(&machine, counts, 10);
     for (int i = 0; i < 100; i++) {
         uint64_t count;
         uint32_t ap_count;
@@ -115,8 +117,8 @@ Test(vcpu, all_of_several_pause_and_go_on)
         sched_yield();
         cr_assert(machine.shared->count == count && *counts == ap_count, "a paused vCPU works");
         machine_run(&machine);
-        wait_counter(&machine.shared->count, count + 1);
-        wait_counter32(counts, ap_count + 1);
+        wait_counter(&machine, &machine.shared->count, count + 1);
+        wait_counter32(&machine, counts, ap_count + 1);
     }
     machine_end(&machine);
 }
@@ -128,7 +130,7 @@ Test(vcpu, a_halted_one_pauses_and_wakes)
     need_kvm();
     machine_start(&machine, 1, VM_IRQCHIP_SPLIT, guest_halt);
     machine_run(&machine);
-    wait_counter(&machine.shared->count, 1);
+    wait_counter(&machine, &machine.shared->count, 1);
     for (int i = 0; i < 50; i++) {
         machine_stop(&machine);
         machine_run(&machine);
@@ -164,15 +166,29 @@ Test(vcpu, a_pause_that_takes_too_long_names_the_vcpu_and_can_be_taken_back)
     need_kvm();
     machine_start(&machine, 1, VM_IRQCHIP_SPLIT, guest_count);
     machine_run(&machine);
-    wait_counter(&machine.shared->count, 1);
-    /* The vCPU waits for the bus. */
-    pthread_mutex_lock(&machine.lock);
+    wait_counter(&machine, &machine.shared->count, 1);
+    machine_hold(&machine);
     cr_expect(vm_pause(machine.vm, deadline_in_ms(50), &error) == -1);
     cr_expect(error.number == ETIMEDOUT && strstr(error.text, "vCPU 0"), "%s", error.text);
     cr_expect(vm_resume(machine.vm, &error) == 0);
-    pthread_mutex_unlock(&machine.lock);
-    wait_counter(&machine.shared->count, machine.shared->count + 100);
+    machine_release(&machine);
+    wait_counter(&machine, &machine.shared->count, machine.shared->count + 100);
     cr_expect(!machine.lost_count);
+    machine_end(&machine);
+}
+
+Test(vcpu, a_pause_that_took_too_long_is_done_when_the_bus_lets_go)
+{
+    struct error error = ERROR_INIT;
+
+    need_kvm();
+    machine_start(&machine, 1, VM_IRQCHIP_SPLIT, guest_count);
+    machine_run(&machine);
+    machine_hold(&machine);
+    cr_expect(vm_pause(machine.vm, deadline_in_ms(1), &error) == -1);
+    machine_release(&machine);
+    machine_stop(&machine);
+    cr_expect(machine.shared->count + 1 == machine.last_count);
     machine_end(&machine);
 }
 
@@ -212,7 +228,7 @@ Test(vcpu, a_freed_machine_leaves_nothing_open)
     machine_end(&machine);
     machine_start(&machine, 2, VM_IRQCHIP_FULL, guest_count);
     machine_run(&machine);
-    wait_counter(&machine.shared->count, 1);
+    wait_counter(&machine, &machine.shared->count, 1);
     machine_end(&machine);
     cr_expect(open_descriptors() == before);
 }

@@ -221,9 +221,11 @@ int x86_msrs_check(struct vcpu *vcpu, const struct kvm_msr_entry *entries, size_
         const struct naming_msr *names = naming(&entries[i]);
         struct kvm_msr_entry *known = find(&unseen, entries[i].index);
 
+        if (!known && find(&vcpu->vm->arch->msrs, entries[i].index))
+            return error_set(error, EINVAL, "MSR %#" PRIx32 " is given twice", entries[i].index);
         if (!known && entries[i].data)
-            return error_set(error, EINVAL, "MSR %#" PRIx32 " is given twice, or this host's vCPUs do not have it",
-                             entries[i].index);
+            return error_set(error, EINVAL, "MSR %#" PRIx32 " has the value %#" PRIx64 ", and there is none here",
+                             entries[i].index, (uint64_t)entries[i].data);
         if (!known)
             continue;
         *known = unseen.entries[--unseen.header.nmsrs];

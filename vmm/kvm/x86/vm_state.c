@@ -11,6 +11,7 @@
 #define VM_RECORD_MAGIC 0x534d5643u /* "CVMS" */
 #define IOAPIC_ADDRESS 0xfec00000ull
 #define PIT_COUNT_MAX 65536u
+#define PIT_MODE_RESET 0xff /* of a channel that was never set up */
 
 enum vm_section {
     SECTION_CLOCK,
@@ -102,7 +103,8 @@ static int check_pit(const struct kvm_pit_state2 *pit, struct error *error)
         const struct kvm_pit_channel_state *c = &pit->channels[i];
 
         if (c->count > PIT_COUNT_MAX || c->count_latched > 4 || c->status_latched > 1 || c->read_state > 4 ||
-            c->write_state > 4 || c->rw_mode > 4 || c->mode > 7 || c->bcd > 1 || c->gate > 1 || c->count_load_time < 0)
+            c->write_state > 4 || c->rw_mode > 4 || (c->mode > 7 && c->mode != PIT_MODE_RESET) || c->bcd > 1 ||
+            c->gate > 1 || c->count_load_time < 0)
             return bad(error, SECTION_PIT, "a channel is out of range");
     }
     for (size_t i = 0; i < sizeof(pit->reserved) / sizeof(pit->reserved[0]); i++)
