@@ -7,6 +7,7 @@ include tests/unit/vfio/local.mk
 include tests/unit/kvm/local.mk
 include tests/unit/board/local.mk
 include tests/unit/proof/local.mk
+include tests/unit/report/local.mk
 include tests/unit/migrate/local.mk
 include tests/guest/local.mk
 include tests/e2e/local.mk

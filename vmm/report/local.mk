@@ -1,2 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-libvmm_a_SOURCES += vmm/report/event_log.h vmm/report/report.h
+libvmm_a_SOURCES += \
+	vmm/report/build.c vmm/report/builder.h \
+	vmm/report/event_form.c vmm/report/event_form.h \
+	vmm/report/event_log.c vmm/report/event_log.h \
+	vmm/report/events.c \
+	vmm/report/guest.c \
+	vmm/report/legs.c \
+	vmm/report/print_text.c \
+	vmm/report/report.h \
+	vmm/report/verdict.c \
+	vmm/report/write.c
+EXTRA_DIST += docs/report.md docs/report.schema.json

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reports, printed from one event log. */
+/*
+ * Reports, made and printed from one event log. docs/report.md lists the members.
+ *
+ * A pass needs evidence for all that the log's "expect" event names: the guest finished, every chain equal to its model
+ * at every pause and at the end, every chain and device at work before and after, each device with an operation in
+ * flight at a stop; or, without a guest, rules that were tried and held. What is missing makes the verdict incomplete.
+ */
 #ifndef STOPCOPY_REPORT_H
 #define STOPCOPY_REPORT_H
 
@@ -20,14 +26,20 @@ struct report_target {
     char file[4096]; /* "" for standard output */
 };
 
+/* errno EINVAL where the format is none of text and json. */
 int report_parse_target(const char *text, struct report_target *target, struct error *error);
 
-/* The report as one JSON object, with the members that docs/report.md lists, made from the events. */
+/* The report as one JSON object, with the members that docs/report.md lists, made from the events (borrowed). NULL
+ * without memory. */
 json_t *report_build(json_t *events);
+/* Incomplete where report is NULL. */
 enum verdict report_verdict(json_t *report);
 /* The exit status that goes with it (README, "Exit status"). */
 int report_status(json_t *report);
-/* Prints it in the target's format. A file is written whole under another name and then renamed. */
+/* The report for a person; the verdict is its last line. Returns -1 where writing failed. */
+int report_print_text(json_t *report, FILE *file);
+/* Prints it in the target's format. A file is written whole under another name beside it and then renamed; what is no
+ * regular file (a pipe, /dev/stderr) is written to as it is. */
 int report_write(json_t *report, const struct report_target *target, struct error *error);
 
 #endif
