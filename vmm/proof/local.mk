@@ -2,7 +2,9 @@
 libvmm_a_SOURCES += \
 	vmm/proof/arithmetic.h \
 	vmm/proof/blackout.c \
+	vmm/proof/catch_up.c vmm/proof/catch_up.h \
 	vmm/proof/chains.c \
+	vmm/proof/judge.c vmm/proof/judge.h \
 	vmm/proof/model.c vmm/proof/model.h \
 	vmm/proof/model_cpu.c \
 	vmm/proof/model_dma.c \

@@ -10,6 +10,7 @@ TESTS += tests/unit/proof/proof
 tests_unit_proof_proof_SOURCES = \
 	tests/unit/proof/golden.h \
 	tests/unit/proof/test_chains.c \
+	tests/unit/proof/test_judge.c \
 	tests/unit/proof/test_model.c \
 	tests/unit/proof/test_read.c
 tests_unit_proof_proof_CFLAGS = $(UNIT_CFLAGS)
