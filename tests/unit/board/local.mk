@@ -15,4 +15,12 @@ tests_unit_board_board_SOURCES = \
 	tests/unit/board/test_tree.c
 tests_unit_board_board_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_board_board_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
+
+check_PROGRAMS += tests/unit/board/machine
+TESTS += tests/unit/board/machine
+tests_unit_board_machine_SOURCES = \
+	tests/unit/board/fake_device.c tests/unit/board/fake_device.h \
+	tests/unit/board/test_machine.c
+tests_unit_board_machine_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_board_machine_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
 endif
