@@ -8,6 +8,7 @@ libvmm_a_SOURCES += \
 	vmm/board/bus.c vmm/board/bus.h \
 	vmm/board/elf_loader.c vmm/board/elf_loader.h \
 	vmm/board/event_queue.c vmm/board/event_queue.h \
+	vmm/board/interrupt_drop.c vmm/board/interrupt_drop.h \
 	vmm/board/machine.c vmm/board/machine.h \
 	vmm/board/msix.c vmm/board/msix.h \
 	vmm/board/pci_bar.c vmm/board/pci_bar.h \

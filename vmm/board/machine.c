@@ -13,6 +13,7 @@
 #include "vmm/board/board_layout.h"
 #include "vmm/board/elf_loader.h"
 #include "vmm/board/event_queue.h"
+#include "vmm/board/interrupt_drop.h"
 #include "vmm/board/pci_device.h"
 #include "vmm/board/pci_host.h"
 #include "vmm/board/ram.h"
@@ -41,14 +42,15 @@ struct machine {
     struct event_queue events;
     int epoll; /* the queue's eventfd, and every device's gone_fd until it was reported */
     atomic_bool device_error_reported[BOARD_DEVICES_MAX];
+    struct interrupt_drop drop;
     size_t device_count; /* of those that were set up */
     struct vfio_device *vfio[BOARD_DEVICES_MAX];
     int gone_fd[BOARD_DEVICES_MAX];
     struct pci_device device[BOARD_DEVICES_MAX];
 };
 
-/* In epoll's data: a device's number, or this. */
-#define EPOLL_EVENTS UINT32_MAX
+/* In epoll's data: a device's number, INTERRUPT_DROP_EPOLL with more, or this. */
+#define EPOLL_EVENTS UINT64_MAX
 
 static void mmio_read(void *context, uint64_t address, void *data, size_t size)
 {
@@ -150,9 +152,9 @@ static int make_vm(struct machine *machine, struct error *error)
     return 0;
 }
 
-static int watch(struct machine *machine, int fd, uint32_t number, struct error *error)
+static int watch(struct machine *machine, int fd, uint64_t number, struct error *error)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.u32 = number};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.u64 = number};
 
     if (epoll_ctl(machine->epoll, EPOLL_CTL_ADD, fd, &event))
         return error_set(error, errno, "watching for the machine's events");
@@ -356,13 +358,35 @@ void machine_request_finish(struct machine *machine)
     atomic_fetch_or(&machine->test_control.request, GUEST_REQUEST_FINISH);
 }
 
-static void device_gone(struct machine *machine, uint32_t number)
+static void device_gone(struct machine *machine, unsigned int number)
 {
     char text[ERROR_TEXT_MAX];
 
     epoll_ctl(machine->epoll, EPOLL_CTL_DEL, machine->gone_fd[number], NULL);
     snprintf(text, sizeof(text), "%s: the device's server is gone", machine->vfio[number]->name);
     event_queue_push(&machine->events, MACHINE_DEVICE_GONE, number, text);
+}
+
+static void interrupt_to_drop(struct machine *machine, uint64_t data)
+{
+    struct error error = ERROR_INIT;
+    int status;
+
+    pthread_mutex_lock(&machine->lock);
+    status = interrupt_drop_event(&machine->drop, machine->device, machine->device_count, machine->epoll, data, &error);
+    pthread_mutex_unlock(&machine->lock);
+    if (status)
+        device_error(machine, (unsigned int)(data >> 16 & 0xffff), &error);
+}
+
+static void look_at(struct machine *machine, uint64_t data)
+{
+    if (data == EPOLL_EVENTS)
+        return;
+    if (data & INTERRUPT_DROP_EPOLL)
+        interrupt_to_drop(machine, data);
+    else
+        device_gone(machine, (unsigned int)data);
 }
 
 int machine_wait(struct machine *machine, struct deadline deadline, struct machine_event *event)
@@ -376,10 +400,8 @@ int machine_wait(struct machine *machine, struct deadline deadline, struct machi
         if (event_queue_pop(&machine->events, event))
             return 1;
         count = epoll_wait(machine->epoll, ready, 1 + BOARD_DEVICES_MAX, last ? 0 : deadline_poll_ms(deadline));
-        for (int i = 0; i < count; i++) {
-            if (ready[i].data.u32 != EPOLL_EVENTS)
-                device_gone(machine, ready[i].data.u32);
-        }
+        for (int i = 0; i < count; i++)
+            look_at(machine, ready[i].data.u64);
         if (last && !event_queue_pop(&machine->events, event))
             return 0;
         if (last)
@@ -412,8 +434,12 @@ int machine_bind_interrupts(struct machine *machine, struct error *error)
     int status = 0;
 
     pthread_mutex_lock(&machine->lock);
+    interrupt_drop_before_bind(&machine->drop, machine->device, machine->device_count);
     for (size_t i = 0; !status && i < machine->device_count; i++)
         status = pci_device_bind(&machine->device[i], error);
+    if (!status)
+        status =
+            interrupt_drop_after_bind(&machine->drop, machine->device, machine->device_count, machine->epoll, error);
     pthread_mutex_unlock(&machine->lock);
     return status;
 }
@@ -423,10 +449,18 @@ int machine_unbind_interrupts(struct machine *machine, struct error *error)
     int status = 0;
 
     pthread_mutex_lock(&machine->lock);
+    interrupt_drop_cancel(&machine->drop, machine->device, machine->device_count, machine->epoll);
     for (size_t i = 0; !status && i < machine->device_count; i++)
         status = pci_device_unbind(&machine->device[i], error);
     pthread_mutex_unlock(&machine->lock);
     return status;
+}
+
+void machine_drop_interrupt(struct machine *machine)
+{
+    pthread_mutex_lock(&machine->lock);
+    machine->drop.armed = true;
+    pthread_mutex_unlock(&machine->lock);
 }
 
 int machine_get_board_state(struct machine *machine, struct buffer *state, struct error *error)

@@ -163,6 +163,9 @@ int machine_resume(struct machine *machine, struct error *error);
  */
 int machine_bind_interrupts(struct machine *machine, struct error *error);
 int machine_unbind_interrupts(struct machine *machine, struct error *error);
+/* A fault put in on purpose: the first interrupt of any vector after the next binding is lost. Whoever waits for the
+ * machine's events carries it out. */
+void machine_drop_interrupt(struct machine *machine);
 
 /*
  * The state of the board outside of KVM: serial port, test port, and of each device what the VMM keeps for it:

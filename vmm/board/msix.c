@@ -71,6 +71,11 @@ static bool is_unmasked(const struct msix *msix, const struct msix_vector *vecto
     return msix->enabled && !msix->masked && !vector->masked;
 }
 
+static bool is_deliverable(const struct msix *msix, const struct msix_vector *vector)
+{
+    return msix->bound && !msix->withheld && is_unmasked(msix, vector);
+}
+
 /* Signals that the eventfd gathered become the pending bit. */
 static void gather(struct msix_vector *vector)
 {
@@ -201,13 +206,13 @@ static int tell_device(struct msix *msix, unsigned int first, unsigned int count
 static int update(struct msix *msix, unsigned int first, unsigned int count, struct error *error)
 {
     for (unsigned int i = first; i < first + count; i++) {
-        if (!(msix->bound && is_unmasked(msix, &msix->vector[i])) && stop_delivery(msix, i, error))
+        if (!is_deliverable(msix, &msix->vector[i]) && stop_delivery(msix, i, error))
             return -1;
     }
     if (prepare(msix, first, count, error))
         return -1;
     for (unsigned int i = first; i < first + count; i++) {
-        if (msix->bound && is_unmasked(msix, &msix->vector[i]) && start_delivery(msix, i, error))
+        if (is_deliverable(msix, &msix->vector[i]) && start_delivery(msix, i, error))
             return -1;
     }
     return tell_device(msix, first, count, error);
@@ -274,6 +279,7 @@ int msix_write_table(struct msix *msix, uint64_t offset, const void *data, size_
     memcpy(words, data, size);
     for (size_t i = 0; i < size / 4; i++)
         write_entry(&msix->vector[number], offset % MSIX_ENTRY_SIZE + 4 * i, words[i]);
+    msix->withheld = false;
     return msix->enabled ? update(msix, number, 1, error) : 0;
 }
 
@@ -313,6 +319,7 @@ int msix_set_control(struct msix *msix, uint16_t control, struct error *error)
         return 0;
     msix->enabled = control & PCI_MSIX_FLAGS_ENABLE;
     msix->masked = control & PCI_MSIX_FLAGS_MASKALL;
+    msix->withheld = false;
     if (!msix->enabled && !was_enabled)
         return 0;
     if (update(msix, 0, msix->vectors, error))
@@ -337,6 +344,19 @@ int msix_unbind(struct msix *msix, struct error *error)
         gather(&msix->vector[i]);
     }
     return 0;
+}
+
+bool msix_swallow(struct msix *msix, unsigned int number)
+{
+    struct msix_vector *vector = &msix->vector[number];
+
+    if (vector->delivered || !is_unmasked(msix, vector))
+        return false;
+    gather(vector);
+    if (!vector->pending)
+        return false;
+    vector->pending = false;
+    return true;
 }
 
 void msix_get_state(struct msix *msix, struct buffer *state)

@@ -41,6 +41,7 @@ struct msix {
     bool enabled;
     bool masked; /* all vectors, by the capability */
     bool bound;
+    bool withheld;               /* KVM gets no eventfd, though bound: interrupt_drop.h */
     unsigned int device_vectors; /* how many SET_IRQS enabled; 0: MSI-X is off in the device */
     struct msix_vector *vector;
 };
@@ -61,6 +62,9 @@ int msix_set_control(struct msix *msix, uint16_t control, struct error *error);
 int msix_bind(struct msix *msix, struct error *error);
 /* On return what the device had signalled is in the interrupt controller, or is pending here. */
 int msix_unbind(struct msix *msix, struct error *error);
+
+/* Loses the vector's interrupt, where one waits that would have been delivered. Returns whether it did. */
+bool msix_swallow(struct msix *msix, unsigned int number);
 
 void msix_get_state(struct msix *msix, struct buffer *state);
 /* Loads the table, with control the message control, and programs device and routes: one SET_IRQS, one commit. */

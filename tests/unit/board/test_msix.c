@@ -169,6 +169,40 @@ Test(msix, unbinding_loses_nothing)
     cr_assert_eq(guest.vm->interrupts[0x31], 1);
 }
 
+Test(msix, a_dropped_interrupt_is_lost_and_the_next_is_not)
+{
+    struct machine_event event;
+
+    guest_enable(&guest);
+    guest_set_vector(&guest, 0, 0x30, false);
+    guest_set_vector(&guest, 1, 0x31, false);
+    unbind();
+    machine_drop_interrupt(guest.machine);
+    bind(&guest);
+    raise_and_run(1);
+    cr_assert_not(guest_event(&guest, &event));
+    fake_vm_run(guest.vm);
+    cr_assert_eq(guest.vm->interrupts[0x31], 0);
+    raise_and_run(1);
+    raise_and_run(0);
+    cr_assert_eq(guest.vm->interrupts[0x31], 1);
+    cr_assert_eq(guest.vm->interrupts[0x30], 1);
+}
+
+Test(msix, an_interrupt_that_waited_for_the_binding_is_the_one_dropped)
+{
+    guest_enable(&guest);
+    guest_set_vector(&guest, 0, 0x30, false);
+    unbind();
+    cr_assert(fake_device_raise(&guest.fake[0], 0));
+    machine_drop_interrupt(guest.machine);
+    bind(&guest);
+    fake_vm_run(guest.vm);
+    cr_assert_eq(guest.vm->interrupts[0x30], 0);
+    raise_and_run(0);
+    cr_assert_eq(guest.vm->interrupts[0x30], 1);
+}
+
 static void migrate(void)
 {
     struct buffer board = BUFFER_INIT, device = BUFFER_INIT;
