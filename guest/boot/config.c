@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "guest/boot/config.h"
+#include "guest/base/text.h"
+
+int config_fail(struct config *config, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    text_format_list(config->error, sizeof(config->error), format, arguments);
+    va_end(arguments);
+    return -1;
+}
+
+int config_check(struct config *config)
+{
+    if (config->vcpus < 1 || config->vcpus > PROGRESS_VCPUS_MAX)
+        return config_fail(config, "%u vCPUs: 1 to %u are possible", config->vcpus, PROGRESS_VCPUS_MAX);
+    if (config->dma && (config->dma_depth < 1 || config->dma_depth > CONFIG_DMA_DEPTH_MAX))
+        return config_fail(config, "dma depth %u: 1 to %u is possible", config->dma_depth, CONFIG_DMA_DEPTH_MAX);
+    if (config->memory && config->memory_size < RAM_PAGE_SIZE)
+        return config_fail(config, "the memory workload's size %lu is less than a page", config->memory_size);
+    if (!config->dma && !config->memory && !config->cpu && !config->clock)
+        return config_fail(config, "no workload was asked for");
+    return 0;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * GDT, IDT and the first page tables, laid out by the assembler: instructions at CPL 0 are dear on some hosts, and these
+ * tables need none.
+ */
+#include "guest/kernel/layout.h"
+
+#define PTE_TABLE 0x27       /* A U W P */
+#define PTE_PAGE 0x63        /* D A W P */
+#define PTE_USER_NX 0x8000000000000067
+#define PTE_LARGE_UNCACHED_NX 0x80000000000000fb /* PS D A PCD PWT W P */
+
+        .section .kernel.data, "aw"
+        .balign 4096
+        .globl kernel_pml4, kernel_pdpt, kernel_pt
+kernel_pml4:
+        .quad kernel_pdpt + PTE_TABLE
+        .fill 511, 8, 0
+kernel_pdpt:
+        .quad kernel_pd_low + PTE_TABLE
+        .fill 2, 8, 0
+        .quad kernel_pd_high + PTE_TABLE
+        .fill 508, 8, 0
+/* 0 to 1 GiB: all but the first 2 MiB is mapped as it is needed. */
+kernel_pd_low:
+        .quad kernel_pt + PTE_TABLE
+        .fill 511, 8, 0
+/* 3 to 4 GiB: the local APIC. */
+kernel_pd_high:
+        .fill (APIC_ADDRESS & 0x3fffffff) >> 21, 8, 0
+        .quad APIC_ADDRESS + PTE_LARGE_UNCACHED_NX
+        .fill 511 - ((APIC_ADDRESS & 0x3fffffff) >> 21), 8, 0
+/*
+ * The first 2 MiB. Nothing at 0, the trampoline is the kernel's, the rest of the first 1 MiB is where PVH leaves what it
+ * has to say. The image is the kernel's until paging_protect_image().
+ */
+kernel_pt:
+        .quad 0
+        .set page, 1
+        .rept 255
+        .if page == TRAMPOLINE_ADDRESS >> 12
+        .quad (page << 12) + PTE_PAGE
+        .else
+        .quad (page << 12) + PTE_USER_NX
+        .endif
+        .set page, page + 1
+        .endr
+        .rept 256
+        .quad (page << 12) + PTE_PAGE
+        .set page, page + 1
+        .endr
+
+/* An interrupt gate for each stub: see interrupt.S. */
+        .globl kernel_idt
+kernel_idt:
+        .set vector, 0
+        .rept 256
+        .word vector * 16
+        .word SELECTOR_KERNEL_CODE
+        .word 0x8e00
+        .word IMAGE_START >> 16
+        .quad 0
+        .set vector, vector + 1
+        .endr
+
+        .globl kernel_gdt
+kernel_gdt:
+        .quad 0
+        .quad 0x00209b0000000000 /* SELECTOR_KERNEL_CODE */
+        .quad 0x00cf93000000ffff /* SELECTOR_KERNEL_DATA */
+        .quad 0x00cff3000000ffff /* SELECTOR_USER_DATA */
+        .quad 0x0020fb0000000000 /* SELECTOR_USER_CODE */
+        .quad 0
+        .fill 2 * KERNEL_VCPUS_MAX, 8, 0
+
+        .globl kernel_gdt_pointer, kernel_idt_pointer
+        .balign 8
+        .word 0, 0, 0
+kernel_gdt_pointer:
+        .word KERNEL_GDT_SIZE - 1
+        .quad kernel_gdt
+        .balign 8
+        .word 0, 0, 0
+kernel_idt_pointer:
+        .word 256 * 16 - 1
+        .quad kernel_idt
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "guest/workloads/dma.h"
+#include "guest/guest.h"
+#include "guest/workloads/dma_stream.h"
+
+#define OPERATIONS_PER_STEP 4
+
+static _Noreturn void fail_device(struct guest *guest, const struct pci_device *device,
+                                  const struct driver_fault *fault)
+{
+    guest_fail(guest, fault->rule, fault->expected, fault->seen, "device %u: %s", device->slot, fault->text);
+}
+
+static _Noreturn void fail_stream(struct dma_stream *stream, const struct driver_fault *fault)
+{
+    guest_fail(stream->chain.guest, fault->rule, fault->expected, fault->seen, "device %u queue %u operation %lu: %s",
+               stream->board->access.device.slot, stream->queue.index, stream->chain.operations, fault->text);
+}
+
+/* The interrupt of the queue goes to the vCPU that takes care of it. */
+static uint32_t route(struct guest *guest, struct dma_board_device *board, struct vcpu *vcpu, uint32_t vector)
+{
+    if (vcpu->next_vector > GATE_DEVICE_VECTOR_LAST)
+        guest_fail(guest, "guest/boot", GATE_DEVICE_VECTOR_LAST, vcpu->next_vector, "vCPU %u has no vector left",
+                   vcpu->index);
+    board->access.interrupts[vector] = &vcpu->interrupts[vcpu->next_vector];
+    pci_route(&board->access.device, vector, vcpu->apic_id, vcpu->next_vector++);
+    return vector;
+}
+
+static void open_window(struct dma_stream *stream, uint32_t index)
+{
+    const struct dma_device *device = &stream->board->device;
+
+    stream->window_words = device->window_size / 8 / device->queues;
+    stream->window_start = stream->window_words * index * 8;
+}
+
+static void open_stream(struct guest *guest, struct dma_board_device *board, struct vcpu *vcpu, uint32_t index)
+{
+    struct dma_stream *stream = ram_allocate_zeroed(&guest->ram, sizeof(*stream));
+    uint16_t slot = (uint16_t)board->access.device.slot;
+    struct driver_fault fault;
+
+    if (!stream)
+        guest_fail(guest, "guest/boot", sizeof(*stream), 0, "no RAM for device %u queue %u", slot, index);
+    stream->board = board;
+    stream->depth = guest->config.dma_depth;
+    chain_open(&stream->chain, guest, WORKLOAD_DMA, slot, (uint16_t)index, stream->depth);
+    if (dma_slots_open(stream, &guest->ram, index) < 0)
+        guest_fail(guest, "guest/boot", stream->depth, 0, "no RAM for the slots of device %u queue %u", slot, index);
+    open_window(stream, index);
+    if (dma_queue_open(&stream->queue, &board->device, index, route(guest, board, vcpu, index), stream->depth, &fault) <
+        0)
+        fail_stream(stream, &fault);
+    stream->next = vcpu->streams;
+    vcpu->streams = stream;
+    stream->next_of_all = guest->streams;
+    guest->streams = stream;
+}
+
+static uint32_t open_device(struct guest *guest, const struct pci_device *found, uint32_t next_vcpu)
+{
+    struct dma_board_device *board = ram_allocate_zeroed(&guest->ram, sizeof(*board));
+    struct driver_fault fault;
+    const char *error;
+
+    if (!board)
+        guest_fail(guest, "guest/boot", sizeof(*board), 0, "no RAM for device %u", found->slot);
+    board->access.device = *found;
+    board->access.ram = &guest->ram;
+    error = pci_enable(&board->access.device);
+    if (error)
+        guest_fail(guest, "guest/driver", 0, 0, "device %u: %s", found->slot, error);
+    if (dma_device_open(&board->device, pci_access(&board->access), &fault) < 0)
+        fail_device(guest, found, &fault);
+    if (board->device.vectors != board->access.device.vectors)
+        guest_fail(guest, "guest/driver", board->device.vectors, board->access.device.vectors,
+                   "device %u: the size of its MSI-X table is not the register VECTORS", found->slot);
+    for (uint32_t i = 0; i < board->device.queues; i++)
+        open_stream(guest, board, guest->vcpu[next_vcpu++ % guest->config.vcpus], i);
+    return next_vcpu;
+}
+
+void dma_open(struct guest *guest)
+{
+    uint32_t next_vcpu = 0;
+
+    for (uint32_t slot = 0; slot < PCI_SLOTS && guest->config.dma; slot++) {
+        struct pci_device device;
+
+        if (pci_find(&guest->pci, slot, &device) && device.vendor == DMA_DEVICE_VENDOR_ID &&
+            device.device == DMA_DEVICE_DEVICE_ID)
+            next_vcpu = open_device(guest, &device, next_vcpu);
+    }
+}
+
+static unsigned int take_completions(struct dma_stream *stream)
+{
+    struct dma_completion completion;
+    struct driver_fault fault;
+    unsigned int taken = 0;
+    int status = 0;
+
+    while (taken < OPERATIONS_PER_STEP && (status = dma_queue_take(&stream->queue, &completion, &fault)) > 0) {
+        chain_enter(&stream->chain, dma_operation_check(stream, stream->chain.operations, &completion));
+        taken++;
+    }
+    if (status < 0)
+        fail_stream(stream, &fault);
+    return taken;
+}
+
+static unsigned int submit(struct dma_stream *stream)
+{
+    struct dma_queue *queue = &stream->queue;
+    unsigned int submitted = 0;
+
+    while (submitted < OPERATIONS_PER_STEP && queue->submitted - stream->chain.operations < stream->depth &&
+           chain_wants(&stream->chain, queue->submitted)) {
+        struct dma_descriptor descriptor = dma_operation_begin(stream, queue->submitted);
+
+        dma_queue_submit(queue, &descriptor);
+        submitted++;
+    }
+    if (submitted) {
+        chain_publish_submitted(&stream->chain, queue->submitted);
+        dma_queue_ring(queue);
+    }
+    return submitted;
+}
+
+bool dma_step(struct vcpu *vcpu, struct dma_stream *stream)
+{
+    struct driver_fault fault;
+    int interrupt = dma_queue_interrupt(&stream->queue, &fault);
+    unsigned int taken;
+
+    if (interrupt < 0 || dma_queue_watch(&stream->queue, clock_observed_ns(&vcpu->clock), &fault) < 0)
+        fail_stream(stream, &fault);
+    if (interrupt)
+        stream->chain.published->interrupts = stream->queue.interrupts;
+    taken = take_completions(stream);
+    if (taken)
+        chain_publish(&stream->chain);
+    return submit(stream) + taken > 0 || interrupt;
+}
+
+bool dma_is_drained(const struct dma_stream *stream)
+{
+    return stream->chain.operations == stream->queue.submitted;
+}
+
+void dma_finish(struct vcpu *vcpu, struct dma_stream *stream)
+{
+    (void)vcpu;
+    dma_queue_close(&stream->queue);
+    chain_publish(&stream->chain);
+}
+
+void dma_close(struct guest *guest)
+{
+    for (struct dma_stream *stream = guest->streams; stream; stream = stream->next_of_all) {
+        struct driver_fault fault;
+
+        if (stream->queue.index == 0 && dma_device_check(&stream->board->device, &fault) < 0)
+            fail_device(guest, &stream->board->access.device, &fault);
+    }
+}
+
+void dma_print_spurious(struct guest *guest)
+{
+    for (struct dma_stream *stream = guest->streams; stream; stream = stream->next_of_all) {
+        if (stream->queue.spurious)
+            console_print(&guest->console, "device %u queue %u: %lu interrupts with nothing new",
+                          stream->board->access.device.slot, stream->queue.index, stream->queue.spurious);
+    }
+}
+
+struct dma_stream *dma_next(const struct dma_stream *stream)
+{
+    return stream->next;
+}
