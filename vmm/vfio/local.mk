@@ -3,7 +3,7 @@ libvmm_a_SOURCES += \
 	vmm/vfio/fsm.c vmm/vfio/fsm.h \
 	vmm/vfio/migration.c vmm/vfio/migration.h \
 	vmm/vfio/vfio_device.c vmm/vfio/vfio_device.h \
-	vmm/vfio/vfio_user.c \
+	vmm/vfio/vfio_user.c vmm/vfio/vfio_user.h \
 	vmm/vfio/vfio_user_access.c \
 	vmm/vfio/vfio_user_background.c \
 	vmm/vfio/vfio_user_channel.c vmm/vfio/vfio_user_channel.h \

@@ -176,6 +176,11 @@ static const struct vfio_device_ops vfio_user_ops = {
     .gone_fd = gone_fd,
 };
 
+const struct vfio_user_agreement *vfio_user_get_agreement(const struct vfio_device *device)
+{
+    return device->ops == &vfio_user_ops ? &((const struct vfio_user *)device)->agreement : NULL;
+}
+
 static struct vfio_user *new_client(const char *name, bool dma_by_message, uint64_t timeout_ns, struct error *error)
 {
     struct vfio_user *client = calloc(1, sizeof(*client));

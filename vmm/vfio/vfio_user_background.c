@@ -6,8 +6,6 @@
  * cost each roundtrip, so the thread polls for input there only where commands must be expected: memory that was given
  * without a descriptor, or a command that came already. Else it looks from time to time.
  */
-#include "config.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>

@@ -10,25 +10,13 @@
 #include <stdint.h>
 
 #include "vmm/vfio/vfio_device.h"
+#include "vmm/vfio/vfio_user.h"
 #include "vmm/vfio/vfio_user_channel.h"
 #include "vmm/vfio/vfio_user_dma.h"
 
 /* What we offer in VERSION. */
 #define CLIENT_MAX_MSG_FDS IO_FDS_MAX
 #define CLIENT_MAX_DATA_XFER_SIZE (4u << 20)
-
-/* What was agreed on in VERSION. */
-struct vfio_user_agreement {
-    uint16_t major;
-    uint16_t minor;
-    uint32_t max_msg_fds;        /* of the server */
-    uint32_t max_data_xfer_size; /* the smaller of the server's and ours */
-    uint32_t max_dma_maps;
-    uint64_t pgsizes;
-    bool write_multiple;
-    bool stopcopy;
-    int twin_socket; /* -1 where there is none */
-};
 
 enum session_kind {
     SESSION_NONE,

@@ -29,7 +29,8 @@ static const char *feature_name(uint32_t flags, const void *data, size_t size)
         return "MIGRATION";
     case VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE:
         if (flags & VFIO_DEVICE_FEATURE_SET && size >= sizeof(uint32_t) && !(flags & VFIO_DEVICE_FEATURE_PROBE))
-            return migration_state_name(*(const uint32_t *)data);
+            return *(const uint32_t *)data < MIGRATION_STATES ? migration_state_name(*(const uint32_t *)data)
+                                                              : "a state past the last";
         return "MIG_DEVICE_STATE";
     case VFIO_DEVICE_FEATURE_DMA_LOGGING_START:
         return "DMA_LOGGING_START";

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 if HAVE_CRITERION
 VFIO_UNIT_TESTS = \
+	tests/unit/vfio/device_spec_test \
 	tests/unit/vfio/fsm_test \
 	tests/unit/vfio/vfio_user_access_test \
 	tests/unit/vfio/vfio_user_info_test \
@@ -11,6 +12,10 @@ check_PROGRAMS += $(VFIO_UNIT_TESTS)
 TESTS += $(VFIO_UNIT_TESTS)
 VFIO_FAKE_SERVER = tests/unit/vfio/fake_server.c tests/unit/vfio/fake_server.h
 VFIO_UNIT_LIBS = $(VMM_LIBS) $(CRITERION_LIBS)
+
+tests_unit_vfio_device_spec_test_SOURCES = tests/unit/vfio/device_spec_test.c
+tests_unit_vfio_device_spec_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_vfio_device_spec_test_LDADD = $(VFIO_UNIT_LIBS)
 
 tests_unit_vfio_fsm_test_SOURCES = tests/unit/vfio/fsm_test.c
 tests_unit_vfio_fsm_test_CFLAGS = $(UNIT_CFLAGS)

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Regions with their capabilities, interrupts, doorbells. */
-#include "config.h"
-
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>

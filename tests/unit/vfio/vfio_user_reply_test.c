@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Replies that are wrong, late or missing, and what becomes of the connection. */
-#include "config.h"
-
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <poll.h>
