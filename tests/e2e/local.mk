@@ -1,1 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+check_PROGRAMS += tests/e2e/stream-proxy
+tests_e2e_stream_proxy_SOURCES = tests/e2e/stream-proxy.c
+
+E2E_TESTS = \
+	tests/e2e/by-hand.sh \
+	tests/e2e/errors.sh \
+	tests/e2e/faults.sh \
+	tests/e2e/hurt.sh \
+	tests/e2e/migrate.sh \
+	tests/e2e/repeat.sh \
+	tests/e2e/workloads.sh
+dist_check_SCRIPTS += $(E2E_TESTS)
+TESTS += $(E2E_TESTS)
+EXTRA_DIST += tests/e2e/lib.sh
+
+# The README's demonstration.
+demo: all
+	@$(srcdir)/tests/demo.sh ./stopcopy
+.PHONY: demo
+dist_noinst_SCRIPTS += tests/demo.sh

@@ -2,9 +2,22 @@
 libvmm_a_SOURCES += \
 	vmm/cmd/cmd.h \
 	vmm/cmd/command_error.c vmm/cmd/command_error.h \
+	vmm/cmd/conclude.c vmm/cmd/conclude.h \
 	vmm/cmd/device_facts.c vmm/cmd/device_facts.h \
+	vmm/cmd/device_list.c vmm/cmd/device_list.h \
 	vmm/cmd/device_open.c \
 	vmm/cmd/device_spec.c vmm/cmd/device_spec.h \
+	vmm/cmd/faults.c \
+	vmm/cmd/image.c vmm/cmd/image.h \
+	vmm/cmd/migrate.c \
+	vmm/cmd/options.c vmm/cmd/options.h \
 	vmm/cmd/probe.c \
+	vmm/cmd/run.c \
+	vmm/cmd/snapshot_store.c vmm/cmd/snapshot_store.h \
 	vmm/cmd/state.c \
-	vmm/cmd/state_stream.c vmm/cmd/state_stream.h
+	vmm/cmd/state_stream.c vmm/cmd/state_stream.h \
+	vmm/cmd/vmm_process.c vmm/cmd/vmm_process.h
+
+bin_PROGRAMS += stopcopy
+stopcopy_SOURCES = vmm/cmd/main.c
+stopcopy_LDADD = $(VMM_LIBS)

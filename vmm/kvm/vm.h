@@ -100,4 +100,8 @@ int vm_vcpu_put_state(struct vm *vm, unsigned int vcpu, const void *state, size_
 int vm_get_state(struct vm *vm, struct buffer *state, struct error *error);
 int vm_put_state(struct vm *vm, const void *state, size_t size, struct buffer *ignored, struct error *error);
 
+/* A fault put in on purpose (--fault register-changed): flips a bit of xmm3 in the record of vCPU index, as
+ * vm_vcpu_get_state made it. */
+int vm_vcpu_state_change_register(void *state, size_t size, unsigned int index, struct error *error);
+
 #endif

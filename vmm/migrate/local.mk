@@ -1,1 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+libvmm_a_SOURCES += \
+	vmm/migrate/channel.c vmm/migrate/channel.h \
+	vmm/migrate/destination.c \
+	vmm/migrate/device_set.c vmm/migrate/device_set.h \
+	vmm/migrate/fault.c vmm/migrate/fault.h \
+	vmm/migrate/handover.h \
+	vmm/migrate/hello.c \
+	vmm/migrate/ram.c vmm/migrate/ram.h \
+	vmm/migrate/source.c \
+	vmm/migrate/stream.c vmm/migrate/stream.h

@@ -28,9 +28,9 @@ bool report_knows(const json_t *object, const char *name)
 /* In the order in which they are printed; what is not known yet is null. */
 static json_t *new_report(void)
 {
-    json_t *report = json_pack("{s:s, s:n, s:n, s:n, s:n, s:[], s:[], s:[], s:[], s:[]}", "format", "stopcopy-report-1",
+    json_t *report = json_pack("{s:s, s:n, s:n, s:n, s:n, s:[], s:[], s:[], s:[], s:[], s:[]}", "format", "stopcopy-report-1",
                                "verdict", "status", "outcome", "outcome_text", "findings", "not_proven",
-                               "incomplete_because", "notes", "checks");
+                               "incomplete_because", "notes", "console", "checks");
     json_t *numbers = json_pack("{s:n, s:i, s:n, s:n, s:n, s:n, s:n, s:[], s:[], s:{}, s:[], s:n, s:n, s:[]}",
                                 "expected", "migrations", 0, "downtime_ns", "total_ns", "guest", "ram", "summary",
                                 "devices", "phases", "facts", "legs", "start_ns", "manifest", "manifests");
@@ -118,6 +118,8 @@ static int add_event(struct report_builder *builder, json_t *event)
         return add_not_proven(builder, event);
     if (strcmp(kind, "note") == 0)
         return json_array_append(json_object_get(builder->report, "notes"), json_object_get(event, "text"));
+    if (strcmp(kind, "console") == 0)
+        return json_array_append(json_object_get(builder->report, "console"), json_object_get(event, "text"));
     if (strcmp(kind, "check") == 0)
         return add_check(builder, event);
     if (strcmp(kind, "manifest") == 0)

@@ -82,6 +82,7 @@ static const struct form forms[] = {
     {"arc", {NUMBER_BELOW("device", EVENT_DEVICES_MAX), TEXT("from"), TEXT("to"), NUMBER("start_ns"), NUMBER("ns")}},
     {"finding", {TEXT("rule"), TEXT("text")}},
     {"note", {TEXT("text")}},
+    {"console", {TEXT("text")}},
     {"not-proven", {TEXT("text"), BOOLEAN("about_device")}},
     {"outcome", {CHOICE("who", outcomes), NUMBER("status"), TEXT("text")}},
     {"fact", {TEXT("name"), NUMBER("value")}},

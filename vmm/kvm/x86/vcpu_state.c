@@ -14,6 +14,7 @@
 
 #define VCPU_RECORD_MAGIC 0x50435643u /* "CVCP" */
 
+#define XSAVE_XMM3 (160 + 3 * 16)
 #define XSAVE_XSTATE_BV 512
 #define XSAVE_XCOMP_BV 520
 #define XSAVE_HEADER_END 576
@@ -358,5 +359,17 @@ int vm_vcpu_put_state(struct vm *vm, unsigned int index, const void *record, siz
     if (put_all(vcpu, &state, ignored, error) < 0)
         return error_prefix(error, "%s: setting it", what);
     vcpu->arch->deferred = pending;
+    return 0;
+}
+
+int vm_vcpu_state_change_register(void *record, size_t size, unsigned int index, struct error *error)
+{
+    struct state_section sections[SECTIONS];
+    uint8_t *xsave;
+
+    if (state_record_parse(record, size, VCPU_RECORD_MAGIC, index, "vCPU", kinds, SECTIONS, sections, error) < 0)
+        return -1;
+    xsave = (uint8_t *)record + ((const uint8_t *)sections[SECTION_XSAVE].data - (const uint8_t *)record);
+    xsave[XSAVE_XMM3] ^= 1;
     return 0;
 }

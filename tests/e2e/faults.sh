@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A migration that is broken on purpose fails, by the finding that names what was broken.
+. "${top_srcdir:-.}/tests/e2e/lib.sh"
+require_kvm
+require_program jq
+
+broken() {
+    fault=$1 rule=$2
+    for seed in 1 2; do
+        expect 1 "$fault, seed $seed" "$stopcopy" migrate --memory 64M --vcpus 2 --device test:memory=1M --at-ops 1000 \
+            --seed $seed --fault "$fault" --report text --report "json:$scratch/report.json" || continue
+        expect_json '.verdict == "fail"'
+        expect_json "[.findings[].rule] | index(\"$rule\")"
+        grep -q "^FAIL: $rule" "$scratch/out" || { fail "$name: the last line does not name $rule"; tail -1 "$scratch/out"; }
+    done
+}
+
+# What must be found is what the program itself promises.
+"$stopcopy" faults >"$scratch/faults"
+for fault in page-not-sent register-changed interrupt-dropped completion-repeated device-byte-changed; do
+    rule=$(sed -n "/^$fault /,/must be found/s/.*must be found as //p" "$scratch/faults" | head -1)
+    [ -n "$rule" ] || { fail "stopcopy faults does not list $fault"; continue; }
+    broken "$fault" "$rule"
+done
+name="no such fault"
+expect 2 "$name" "$stopcopy" migrate --fault nonsense
+expect_error "there is no fault 'nonsense'"
+finish

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/cmd/device_list.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SPEC_TEXT_MAX 4096
+
+/* The words for a test device that also has these faults. */
+static int add_faults(const struct options *options, const char *text, char words[static SPEC_TEXT_MAX],
+                      struct error *error)
+{
+    size_t length = strlen(text);
+
+    if (length >= SPEC_TEXT_MAX)
+        return error_set(error, ENAMETOOLONG, "--device '%.40s...'", text);
+    strcpy(words, text);
+    if (strncmp(text, "test", 4))
+        return 0;
+    for (size_t i = 0; i < options->device_fault_count; i++) {
+        size_t room = SPEC_TEXT_MAX - length;
+        int added = snprintf(words + length, room, "%cfault=%s", strchr(words, ':') ? ',' : ':',
+                             options->device_fault[i]);
+
+        if (added < 0 || (size_t)added >= room)
+            return error_set(error, ENAMETOOLONG, "--fault '%.40s...'", options->device_fault[i]);
+        /* Within a device's options the comma is taken: a fault's own are set off by colons. */
+        for (char *comma = words + length + 1; (comma = strchr(comma, ',')) != NULL;)
+            *comma = ':';
+        length += (size_t)added;
+    }
+    return 0;
+}
+
+static int open_one(const struct options *options, const char *text, bool other_side, bool faults,
+                    struct opened_device *opened, struct error *error)
+{
+    char words[SPEC_TEXT_MAX];
+    struct device_spec spec;
+    int result;
+
+    if (faults ? add_faults(options, text, words, error) < 0 : strlen(text) >= SPEC_TEXT_MAX)
+        return faults ? -1 : error_set(error, ENAMETOOLONG, "--device '%.40s...'", text);
+    if (!faults)
+        strcpy(words, text);
+    if (device_spec_parse(words, &spec, error) < 0)
+        return -1;
+    result = device_open(other_side && spec.to ? spec.to : &spec, NULL, options->message_timeout_ns, opened, error);
+    device_spec_free(&spec);
+    return result;
+}
+
+int device_list_open(struct device_list *list, const struct options *options, bool other_side, bool faults,
+                     struct error *error)
+{
+    *list = (struct device_list){0};
+    for (size_t i = 0; i < options->device_count; i++) {
+        if (open_one(options, options->device[i], other_side, faults, &list->opened[i], error) < 0) {
+            device_list_close(list);
+            return -1;
+        }
+        list->device[i] = list->opened[i].device;
+        list->count++;
+    }
+    return 0;
+}
+
+void device_list_close(struct device_list *list)
+{
+    while (list->count)
+        device_close(&list->opened[--list->count], NULL);
+}

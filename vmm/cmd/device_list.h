@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The devices of one VMM process, opened as the command line names them. */
+#ifndef STOPCOPY_DEVICE_LIST_H
+#define STOPCOPY_DEVICE_LIST_H
+
+#include "vmm/cmd/device_spec.h"
+#include "vmm/cmd/options.h"
+
+struct device_list {
+    size_t count;
+    struct vfio_device *device[BOARD_DEVICES_MAX];
+    struct opened_device opened[BOARD_DEVICES_MAX];
+};
+
+/*
+ * Opens all devices of the options, in order. other_side: of DEVICE,to=OTHER take OTHER. faults: give the faults of --fault
+ * that are a device's to the test devices. On failure nothing stays open.
+ */
+int device_list_open(struct device_list *list, const struct options *options, bool other_side, bool faults,
+                     struct error *error);
+void device_list_close(struct device_list *list);
+
+#endif

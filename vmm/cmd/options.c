@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/cmd/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/options.h"
+#include "vmm/cmd/cmd.h"
+
+#define DEFAULT_AT_OPS 10000u
+#define DEFAULT_MEMORY (256ull << 20)
+#define DEFAULT_WORKING_SET (16ull << 20)
+#define DEFAULT_MEMORY_RATE (100ull << 20)
+#define DEFAULT_DEPTH 16u
+
+enum key {
+    KEY_MEMORY = 0x100,
+    KEY_VCPUS,
+    KEY_DEVICE,
+    KEY_WORKLOAD,
+    KEY_SEED,
+    KEY_OPS,
+    KEY_AT_OPS,
+    KEY_REPORT,
+    KEY_FAULT,
+    KEY_IMAGE,
+    KEY_IRQCHIP,
+    KEY_CONSOLE,
+    KEY_VERIFY,
+    KEY_NO_P2P,
+    KEY_TIMEOUT,
+    KEY_MESSAGE_TIMEOUT,
+    KEY_ARC_TIMEOUT,
+    KEY_MODE,
+    KEY_CHANNEL,
+    KEY_REPEAT,
+    KEY_TO,
+    KEY_FROM,
+};
+
+struct known_option {
+    unsigned int which; /* 0: every command */
+    struct argp_option option;
+};
+
+static const struct known_option known[] = {
+    {0, {"device", KEY_DEVICE, "DEVICE", 0,
+         "pass this device through (repeat): test[:KEY=VALUE,...] or vfio-user:SOCKET; ,to=DEVICE names the destination's", 1}},
+    {OPTIONS_GUEST, {"memory", KEY_MEMORY, "SIZE", 0, "RAM of the guest (256M)", 1}},
+    {OPTIONS_GUEST, {"vcpus", KEY_VCPUS, "N", 0, "vCPUs of the guest (2)", 1}},
+    {OPTIONS_GUEST, {"irqchip", KEY_IRQCHIP, "split|full", 0, "interrupt controller (split)", 1}},
+    {OPTIONS_GUEST, {"workload", KEY_WORKLOAD, "NAME[,KEY=VALUE]", 0,
+                     "dma[,depth=N], memory[,size=SIZE,rate=SIZE], cpu, clock (repeat; all of them where none is given)", 1}},
+    {OPTIONS_GUEST, {"seed", KEY_SEED, "N", 0, "seed of the workloads (1)", 1}},
+    {OPTIONS_GUEST, {"ops", KEY_OPS, "N", 0, "operations of the leading workload, in all", 1}},
+    {OPTIONS_GUEST | OPTIONS_FROM, {"at-ops", KEY_AT_OPS, "N", 0,
+                     "operations of the leading workload before each migration, and after the last (10000)", 1}},
+    {OPTIONS_GUEST, {"image", KEY_IMAGE, "FILE", 0, "the guest's image", 1}},
+    {0, {"console", KEY_CONSOLE, NULL, 0, "show the guest's console on standard error at the end", 1}},
+    {0, {"report", KEY_REPORT, "FORMAT[:FILE]", 0, "text or json (repeat; text on standard output)", 2}},
+    {0, {"fault", KEY_FAULT, "NAME[,KEY=VALUE]", 0, "put a fault in on purpose (stopcopy faults lists them)", 2}},
+    {OPTIONS_MIGRATE, {"mode", KEY_MODE, "MODE", 0, "stop-copy", 3}},
+    {OPTIONS_MIGRATE, {"channel", KEY_CHANNEL, "unix|tcp", 0, "what the stream goes over (unix)", 3}},
+    {OPTIONS_MIGRATE, {"repeat", KEY_REPEAT, "N", 0, "migrate N times, there and back again (1)", 3}},
+    {OPTIONS_TO, {"to", KEY_TO, "CHANNEL", 0, "unix:PATH, tcp:HOST:PORT or fd:N of the destination", 3}},
+    {OPTIONS_FROM, {"from", KEY_FROM, "CHANNEL", 0, "unix:PATH, tcp:HOST:PORT or fd:N to be reached at", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_FROM, {"verify", KEY_VERIFY, "full|off", 0, "compare all RAM before the guest goes on (full)", 3}},
+    {OPTIONS_TRANSFER, {"no-p2p", KEY_NO_P2P, NULL, 0, "allow several devices of which one has no P2P state", 3}},
+    {OPTIONS_TRANSFER, {"timeout", KEY_TIMEOUT, "TIME", 0, "limit of each wait for the other end or the guest (30s)", 4}},
+    {0, {"message-timeout", KEY_MESSAGE_TIMEOUT, "TIME", 0, "limit of each answer of a device (5s)", 4}},
+    {OPTIONS_TRANSFER, {"arc-timeout", KEY_ARC_TIMEOUT, "TIME", 0, "limit of each change of a device's state (120s)", 4}},
+};
+
+struct parser {
+    struct options *options;
+    bool workloads_given;
+};
+
+static int set_workload(struct parser *parser, char *text, struct error *error)
+{
+    struct board_wishes *wishes = &parser->options->wishes;
+    struct option_pair pair[8];
+    int count = option_split(text, "--workload", pair, 8, error);
+    uint64_t number;
+
+    if (count < 0)
+        return -1;
+    if (count == 0)
+        return error_set(error, 0, "--workload wants the name of one");
+    if (!parser->workloads_given)
+        wishes->dma = wishes->memory = wishes->cpu = wishes->clock = false;
+    parser->workloads_given = true;
+    if (!strcmp(pair[0].key, "dma"))
+        wishes->dma = true;
+    else if (!strcmp(pair[0].key, "memory"))
+        wishes->memory = true;
+    else if (!strcmp(pair[0].key, "cpu"))
+        wishes->cpu = true;
+    else if (!strcmp(pair[0].key, "clock"))
+        wishes->clock = true;
+    else
+        return error_set(error, 0, "--workload: '%s' is none of dma, memory, cpu, clock", pair[0].key);
+    for (int i = 1; i < count; i++) {
+        if (!strcmp(pair[0].key, "dma") && !strcmp(pair[i].key, "depth")) {
+            if (option_parse_number(pair[i].value, "--workload dma,depth", 1, 512, &number, error) < 0)
+                return -1;
+            wishes->dma_depth = (uint32_t)number;
+        } else if (!strcmp(pair[0].key, "memory") && !strcmp(pair[i].key, "size")) {
+            if (option_parse_size(pair[i].value, "--workload memory,size", &wishes->workload_memory_size, error) < 0)
+                return -1;
+        } else if (!strcmp(pair[0].key, "memory") && !strcmp(pair[i].key, "rate")) {
+            if (option_parse_size(pair[i].value, "--workload memory,rate", &wishes->workload_memory_rate, error) < 0)
+                return -1;
+        } else {
+            return error_set(error, 0, "--workload %s has no option '%s'", pair[0].key, pair[i].key);
+        }
+    }
+    return 0;
+}
+
+static int add_fault(struct options *options, const char *text, struct error *error)
+{
+    int device = fault_parse(text, &options->faults, error);
+
+    if (device < 0)
+        return -1;
+    if (device && options->device_fault_count == OPTIONS_FAULTS_MAX)
+        return error_set(error, 0, "--fault: more than %d faults of devices", OPTIONS_FAULTS_MAX);
+    if (device)
+        options->device_fault[options->device_fault_count++] = text;
+    options->any_fault = true;
+    return 0;
+}
+
+/* One of two words. Returns 1 for the second. */
+static int choose(const char *option, const char *text, const char *first, const char *second, struct error *error)
+{
+    if (!strcmp(text, first))
+        return 0;
+    if (!strcmp(text, second))
+        return 1;
+    return error_set(error, 0, "%s: '%s' is neither %s nor %s", option, text, first, second);
+}
+
+static int set_number(const char *name, const char *text, uint64_t minimum, uint64_t maximum, unsigned int *value,
+                      struct error *error)
+{
+    uint64_t number;
+
+    if (option_parse_number(text, name, minimum, maximum, &number, error) < 0)
+        return -1;
+    *value = (unsigned int)number;
+    return 0;
+}
+
+static int set_option(struct parser *parser, int key, char *text, struct error *error)
+{
+    struct options *options = parser->options;
+    int chosen;
+
+    switch (key) {
+    case KEY_MEMORY:
+        return option_parse_size(text, "--memory", &options->wishes.memory_size, error);
+    case KEY_VCPUS:
+        return set_number("--vcpus", text, 1, VM_VCPUS_MAX, &options->wishes.vcpus, error);
+    case KEY_IRQCHIP:
+        chosen = choose("--irqchip", text, "split", "full", error);
+        options->full_irqchip = chosen > 0;
+        return chosen < 0 ? -1 : 0;
+    case KEY_DEVICE:
+        if (options->device_count == BOARD_DEVICES_MAX - 1)
+            return error_set(error, 0, "--device: more than %d devices", BOARD_DEVICES_MAX - 1);
+        options->device[options->device_count++] = text;
+        return 0;
+    case KEY_WORKLOAD:
+        return set_workload(parser, text, error);
+    case KEY_SEED:
+        return option_parse_number(text, "--seed", 0, UINT64_MAX, &options->wishes.seed, error);
+    case KEY_OPS:
+        return option_parse_number(text, "--ops", 1, UINT64_MAX, &options->wishes.ops, error);
+    case KEY_AT_OPS:
+        return option_parse_number(text, "--at-ops", 1, UINT64_MAX, &options->at_ops, error);
+    case KEY_REPORT:
+        if (options->report_count == OPTIONS_REPORTS_MAX)
+            return error_set(error, 0, "--report: more than %d reports", OPTIONS_REPORTS_MAX);
+        return report_parse_target(text, &options->report[options->report_count++], error);
+    case KEY_FAULT:
+        return add_fault(options, text, error);
+    case KEY_IMAGE:
+        options->image = text;
+        return 0;
+    case KEY_CONSOLE:
+        options->console = true;
+        return 0;
+    case KEY_VERIFY:
+        chosen = choose("--verify", text, "full", "off", error);
+        options->verify = chosen ? VERIFY_OFF : VERIFY_FULL;
+        return chosen < 0 ? -1 : 0;
+    case KEY_NO_P2P:
+        options->no_p2p = true;
+        return 0;
+    case KEY_TIMEOUT:
+        return option_parse_time(text, "--timeout", &options->timeout_ns, error);
+    case KEY_MESSAGE_TIMEOUT:
+        return option_parse_time(text, "--message-timeout", &options->message_timeout_ns, error);
+    case KEY_ARC_TIMEOUT:
+        return option_parse_time(text, "--arc-timeout", &options->arc_timeout_ns, error);
+    case KEY_MODE:
+        if (!strcmp(text, "pre-copy"))
+            return error_set(error, 0, "--mode pre-copy is not built yet");
+        return strcmp(text, "stop-copy") ? error_set(error, 0, "--mode: '%s' is not stop-copy", text) : 0;
+    case KEY_CHANNEL:
+        options->channel_name = text;
+        return choose("--channel", text, "unix", "tcp", error) < 0 ? -1 : 0;
+    case KEY_REPEAT:
+        return set_number("--repeat", text, 1, 1000000, &options->repeat, error);
+    default:
+        options->channel = text;
+        return 0;
+    }
+}
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    struct error error = ERROR_INIT;
+
+    if (key == ARGP_KEY_ARG)
+        argp_error(state, "'%s' is not an option", text);
+    else if (key < KEY_MEMORY || key > KEY_FROM)
+        return ARGP_ERR_UNKNOWN;
+    else if (set_option(state->input, key, text, &error) < 0)
+        argp_failure(state, STATUS_USAGE, 0, "%s", error.text);
+    return 0;
+}
+
+int options_parse(int argc, char **argv, unsigned int which, const char *text, struct options *options)
+{
+    struct argp_option chosen[sizeof(known) / sizeof(known[0]) + 1] = {0};
+    struct argp argp = {.options = chosen, .parser = parse_option, .doc = text};
+    struct parser parser = {.options = options};
+    char name[64];
+    char *command;
+    size_t count = 0;
+    int status;
+
+    *options = (struct options){.wishes = {.memory_size = DEFAULT_MEMORY,
+                                           .vcpus = 2,
+                                           .seed = 1,
+                                           .dma = true,
+                                           .memory = true,
+                                           .cpu = true,
+                                           .clock = true,
+                                           .dma_depth = DEFAULT_DEPTH,
+                                           .workload_memory_size = DEFAULT_WORKING_SET,
+                                           .workload_memory_rate = DEFAULT_MEMORY_RATE},
+                                .verify = VERIFY_FULL,
+                                .at_ops = DEFAULT_AT_OPS,
+                                .repeat = 1,
+                                .channel_name = "unix",
+                                .timeout_ns = 30000000000u,
+                                .message_timeout_ns = 5000000000u,
+                                .arc_timeout_ns = 120000000000u};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (!known[i].which || known[i].which & which)
+            chosen[count++] = known[i].option;
+    snprintf(name, sizeof(name), "stopcopy %s", argv[0]);
+    command = argv[0];
+    argv[0] = name;
+    argp_err_exit_status = STATUS_USAGE;
+    status = argp_parse(&argp, argc, argv, 0, NULL, &parser) ? STATUS_USAGE : STATUS_INTACT;
+    argv[0] = command;
+    if (status)
+        return status;
+    options->faults.seed = options->wishes.seed;
+    if (!options->report_count)
+        report_parse_target("text", &options->report[options->report_count++], NULL);
+    return STATUS_INTACT;
+}

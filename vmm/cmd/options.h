@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The options that run, migrate, source and dest share. */
+#ifndef STOPCOPY_CMD_OPTIONS_H
+#define STOPCOPY_CMD_OPTIONS_H
+
+#include <argp.h>
+#include <stdbool.h>
+
+#include "vmm/board/machine.h"
+#include "vmm/migrate/channel.h"
+#include "vmm/migrate/handover.h"
+#include "vmm/report/report.h"
+
+#define OPTIONS_REPORTS_MAX 8
+#define OPTIONS_FAULTS_MAX 8
+
+struct options {
+    struct board_wishes wishes;
+    const char *image; /* NULL: the installed one */
+    bool full_irqchip;
+    size_t device_count;
+    const char *device[BOARD_DEVICES_MAX]; /* DEVICE arguments as given */
+    size_t report_count;
+    struct report_target report[OPTIONS_REPORTS_MAX];
+    struct fault_plan faults;
+    size_t device_fault_count;
+    const char *device_fault[OPTIONS_FAULTS_MAX]; /* for the last destination's test devices */
+    bool any_fault;
+    enum verify_mode verify;
+    bool no_p2p;
+    uint64_t at_ops; /* operations of the leading workload before each migration, and after the last */
+    unsigned int repeat;
+    const char *channel_name; /* migrate: "unix" or "tcp" */
+    const char *channel;      /* source, dest: --to, --from */
+    uint64_t timeout_ns;
+    uint64_t message_timeout_ns;
+    uint64_t arc_timeout_ns;
+    bool console;
+};
+
+/* Which of the options a command takes. */
+#define OPTIONS_GUEST 1u    /* the guest and its workloads */
+#define OPTIONS_MIGRATE 2u  /* what migrate alone has */
+#define OPTIONS_TO 4u
+#define OPTIONS_FROM 8u
+#define OPTIONS_TRANSFER 16u /* verification, time limits of a migration */
+
+/*
+ * Parses a subcommand's words. text is its --help. Returns STATUS_INTACT, or the status to exit with after a message
+ * on standard error. The options point into argv.
+ */
+int options_parse(int argc, char **argv, unsigned int which, const char *text, struct options *options);
+
+#endif

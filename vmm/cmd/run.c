@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* stopcopy run, source, dest: one VMM process, in this one. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "lib/io.h"
+#include "vmm/cmd/conclude.h"
+#include "vmm/cmd/vmm_process.h"
+#include "vmm/proof/judge.h"
+
+struct one_process {
+    struct options options;
+    struct event_log *log;
+    struct snapshot_store store;
+    struct proof_plan plan;
+    struct error error;
+};
+
+static int begin(struct one_process *one, const char *role, const struct event_expectation *expectation, int argc,
+                 char **argv)
+{
+    one->log = event_log_new(role, -1);
+    if (!one->log) {
+        error_set(&one->error, ENOMEM, "stopcopy %s", role);
+        return -1;
+    }
+    log_manifest(one->log, argc, argv, one->options.wishes.seed);
+    event_expect(one->log, expectation);
+    return snapshot_store_open(&one->store, &one->error);
+}
+
+/* Runs the process, judges and reports. */
+static enum status complete(struct one_process *one, struct vmm_process_config *config)
+{
+    enum status status;
+
+    config->options = &one->options;
+    config->log = one->log;
+    config->sink = (struct snapshot_sink){.put = snapshot_store_put, .context = &one->store};
+    config->plan = &one->plan;
+    config->faults = true;
+    status = vmm_process_run(config, &one->error);
+    if (one->plan.vcpus && snapshot_store_put_plan(&one->store, &one->plan, &one->error) < 0)
+        event_not_proven(one->log, true, "%s", one->error.text);
+    if (status != STATUS_INTACT)
+        fprintf(stderr, "stopcopy: %s\n", one->error.text);
+    return conclude(&one->options, one->log, &one->store, status);
+}
+
+static enum status end(struct one_process *one, enum status status)
+{
+    event_log_free(one->log);
+    snapshot_store_close(&one->store);
+    return status;
+}
+
+static enum status could_not(struct one_process *one, enum status status)
+{
+    fprintf(stderr, "stopcopy: %s\n", one->error.text);
+    return end(one, status);
+}
+
+int cmd_run(int argc, char **argv)
+{
+    struct one_process one = {.store = {.fd = -1}};
+    struct vmm_process_config config = {.from = -1, .to = -1, .alive = -1};
+    struct event_expectation expectation = {.guest = true};
+    int status = options_parse(argc, argv, OPTIONS_GUEST,
+                               "Boots the guest, runs its workload to the end and verifies it; nothing is migrated.\v"
+                               "Example:\n  stopcopy run --device test --ops 20000",
+                               &one.options);
+
+    if (status)
+        return status;
+    expectation.devices = (unsigned int)one.options.device_count;
+    if (begin(&one, "run", &expectation, argc, argv) < 0)
+        return could_not(&one, STATUS_USAGE);
+    return end(&one, complete(&one, &config));
+}
+
+int cmd_source(int argc, char **argv)
+{
+    struct one_process one = {.store = {.fd = -1}};
+    struct vmm_process_config config = {.from = -1, .alive = -1};
+    /* What became of the guest's work is seen where it ends: the destination proves it. */
+    struct event_expectation expectation = {.migrations = 1};
+    struct channel_address address;
+    int status = options_parse(argc, argv, OPTIONS_GUEST | OPTIONS_TO | OPTIONS_TRANSFER,
+                               "Boots the guest, and migrates it to stopcopy dest.\v"
+                               "Example:\n  stopcopy source --device test --to unix:/run/user/1000/move.sock",
+                               &one.options);
+
+    if (status)
+        return status;
+    if (!one.options.channel) {
+        fprintf(stderr, "stopcopy source: --to says where the destination is\n");
+        return STATUS_USAGE;
+    }
+    if (channel_parse(one.options.channel, &address, &one.error) < 0 || begin(&one, "source", &expectation, argc, argv) < 0)
+        return could_not(&one, STATUS_USAGE);
+    config.to = channel_connect(&address, deadline_in_ns(one.options.timeout_ns), &one.error);
+    if (config.to < 0)
+        return could_not(&one, STATUS_USAGE);
+    config.to_name = address.text;
+    return end(&one, complete(&one, &config));
+}
+
+int cmd_dest(int argc, char **argv)
+{
+    struct one_process one = {.store = {.fd = -1}};
+    struct vmm_process_config config = {.to = -1, .alive = -1, .other_side = true, .merge_log = true};
+    struct event_expectation expectation = {.guest = true, .migrations = 1};
+    struct channel_address address;
+    int listener;
+    int status = options_parse(argc, argv, OPTIONS_FROM | OPTIONS_TRANSFER,
+                               "Receives a guest from stopcopy source, runs it to its end and verifies it.\v"
+                               "Example:\n  stopcopy dest --device test --from unix:/run/user/1000/move.sock",
+                               &one.options);
+
+    if (status)
+        return status;
+    expectation.devices = (unsigned int)one.options.device_count;
+    if (!one.options.channel) {
+        fprintf(stderr, "stopcopy dest: --from says where the source finds this destination\n");
+        return STATUS_USAGE;
+    }
+    if (channel_parse(one.options.channel, &address, &one.error) < 0 || begin(&one, "destination", &expectation, argc, argv) < 0)
+        return could_not(&one, STATUS_USAGE);
+    listener = channel_listen(&address, &one.error);
+    config.from = listener < 0 ? -1
+                               : channel_accept(&address, listener, deadline_in_ns(one.options.timeout_ns), &one.error);
+    if (config.from < 0)
+        return could_not(&one, STATUS_USAGE);
+    config.from_name = address.text;
+    return end(&one, complete(&one, &config));
+}

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/cmd/vmm_process.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/cmd/device_list.h"
+#include "vmm/cmd/image.h"
+
+/* How often the progress area is looked at: it costs the guest nothing. */
+#define PROGRESS_PERIOD_MS 2u
+#define PAUSE_TIMEOUT_MS 5000u
+#define ALIVE_PERIOD_NS 1000000000u
+
+struct vmm_process {
+    const struct vmm_process_config *config;
+    struct device_list devices;
+    struct machine *machine;
+    struct source *source; /* where the guest is to be sent on */
+    unsigned int leg;     /* of the migration that brought the guest here, or will take it away from where it booted */
+    unsigned int log_leg; /* that events belong to now */
+    bool received;               /* the guest came from a source */
+    struct proof_snapshot *start;  /* when it came or booted */
+    struct proof_snapshot *now;
+    bool blackout_known;
+    uint64_t alive_ns; /* when that was shown last */
+    bool finish_asked;
+    enum status worst; /* what a failed migration leaves as the status */
+};
+
+static uint64_t device_operations(const struct proof_snapshot *snapshot, uint16_t slot, uint64_t *submitted)
+{
+    uint64_t operations = 0;
+
+    *submitted = 0;
+    for (size_t i = 0; i < snapshot->chain_count; i++) {
+        if (snapshot->chain[i].workload != WORKLOAD_DMA || snapshot->chain[i].device != slot)
+            continue;
+        operations += snapshot->chain[i].operations;
+        *submitted += snapshot->chain[i].submitted;
+    }
+    return operations;
+}
+
+/* The operations that every chain of the leading workload has done. */
+static uint64_t leading_operations(const struct proof_snapshot *snapshot)
+{
+    uint32_t leading = UINT32_MAX;
+    uint64_t least = 0;
+
+    for (size_t i = 0; i < snapshot->chain_count; i++) {
+        const struct proof_chain *chain = &snapshot->chain[i];
+
+        if (chain->workload < leading) {
+            leading = chain->workload;
+            least = chain->operations;
+        } else if (chain->workload == leading && chain->operations < least) {
+            least = chain->operations;
+        }
+    }
+    return least;
+}
+
+static enum status fail(struct vmm_process *process, const char *who, enum status status, const struct error *error)
+{
+    event_error(process->config->log, error);
+    event_outcome(process->config->log, who, status, "%s", error->text);
+    return status;
+}
+
+/* The status for a failure before any guest existed here. */
+static enum status cannot_start(const struct error *error)
+{
+    switch (error->number) {
+    case ENOENT:
+    case EACCES:
+    case EPERM:
+    case ENODEV:
+        return strstr(error->text, "/dev/kvm") ? STATUS_CANNOT : STATUS_USAGE;
+    default:
+        return STATUS_USAGE;
+    }
+}
+
+static int boot(struct vmm_process *process, struct error *error)
+{
+    const struct options *options = process->config->options;
+    uint64_t start = clock_now_ns();
+    struct board board;
+    char path[IMAGE_PATH_MAX];
+
+    if (image_find(options->image, path, error) < 0 ||
+        board_describe(&options->wishes, process->devices.device, process->devices.count, &board, error) < 0)
+        return -1;
+    board.irqchip = options->full_irqchip ? VM_IRQCHIP_FULL : VM_IRQCHIP_SPLIT;
+    process->machine = machine_new(&board, process->devices.device, NULL, error);
+    if (!process->machine || machine_load(process->machine, path, error) < 0 ||
+        machine_bind_interrupts(process->machine, error) < 0)
+        return -1;
+    if (process->config->plan &&
+        board_plan(&board, process->devices.device, process->config->plan, error) < 0)
+        return -1;
+    if (machine_resume(process->machine, error) < 0)
+        return -1;
+    event_phase(process->config->log, "boot", start, clock_now_ns(), 0);
+    return 0;
+}
+
+enum work {
+    WORK_BEFORE, /* the stop */
+    WORK_AFTER,
+};
+
+/* What each device has done of its work between two instants. from NULL: since it began. */
+static void log_work(struct vmm_process *process, unsigned int leg, enum work work, const struct proof_snapshot *from,
+                     const struct proof_snapshot *to)
+{
+    const struct board *board = machine_board(process->machine);
+
+    for (unsigned int i = 0; i < board->device_count; i++) {
+        struct event_device_numbers numbers = EVENT_DEVICE_NUMBERS_UNKNOWN;
+        uint64_t unused;
+        uint64_t done = device_operations(to, board->device[i].slot, &unused);
+
+        if (from)
+            done -= device_operations(from, board->device[i].slot, &unused);
+        if (work == WORK_BEFORE)
+            numbers.ops_before = done;
+        else
+            numbers.ops_after = done;
+        event_device(process->config->log, leg, i, process->devices.device[i]->name, &numbers);
+    }
+}
+
+static void log_in_flight(struct vmm_process *process, unsigned int leg, const struct proof_snapshot *stop)
+{
+    const struct board *board = machine_board(process->machine);
+
+    for (unsigned int i = 0; i < board->device_count; i++) {
+        struct event_device_numbers numbers = EVENT_DEVICE_NUMBERS_UNKNOWN;
+        uint64_t submitted;
+        uint64_t done = device_operations(stop, board->device[i].slot, &submitted);
+
+        numbers.in_flight_at_stop = submitted > done ? submitted - done : 0;
+        event_device(process->config->log, leg, i, NULL, &numbers);
+    }
+}
+
+static enum handover_outcome receive(struct vmm_process *process, struct error *error)
+{
+    const struct vmm_process_config *config = process->config;
+    const struct options *options = config->options;
+    struct destination_config destination_config = {.log = config->log,
+                                                    .fd = config->from,
+                                                    .peer = config->from_name,
+                                                    .devices = process->devices.device,
+                                                    .device_count = process->devices.count,
+                                                    .verify = options->verify,
+                                                    .no_p2p = options->no_p2p,
+                                                    .merge_log = config->merge_log,
+                                                    .timeout_ns = options->timeout_ns,
+                                                    .message_timeout_ns = options->message_timeout_ns,
+                                                    .arc_timeout_ns = options->arc_timeout_ns,
+                                                    .faults = config->faults ? &options->faults : NULL};
+    struct destination *destination = destination_new(&destination_config, error);
+    enum handover_outcome outcome;
+    struct error late = ERROR_INIT;
+
+    if (!destination)
+        return HANDOVER_ON_SOURCE;
+    outcome = destination_receive(destination, &process->machine, process->start, error);
+    if (outcome == HANDOVER_DONE) {
+        process->received = true;
+        event_outcome(config->log, "destination", STATUS_INTACT, "the guest runs on the destination");
+        log_in_flight(process, process->leg, process->start);
+        /* What came before a later leg is what the process there did: it says so itself. */
+        if (process->leg == 0)
+            log_work(process, 0, WORK_BEFORE, NULL, process->start);
+        if (config->sink.put(config->sink.context, process->leg, false, process->start, error) < 0)
+            event_not_proven(config->log, false, "%s", error->text);
+        if (config->plan && board_plan(machine_board(process->machine), process->devices.device, config->plan, error) < 0)
+            event_not_proven(config->log, true, "%s", error->text);
+        if (destination_finish(destination, &late) < 0)
+            event_not_proven(config->log, false, "the source went before it had sent all that is compared: %s", late.text);
+    }
+    destination_free(destination);
+    return outcome;
+}
+
+/* A machine's event, as the end of the run: what is wrong, and the rule. */
+static int take_event(struct vmm_process *process, const struct machine_event *event, bool *done, struct error *error)
+{
+    switch (event->kind) {
+    case MACHINE_READY:
+        return 0;
+    case MACHINE_DONE:
+        *done = true;
+        return 0;
+    case MACHINE_FAILED:
+        /* The proof names the guest's own rule, with what it expected and saw. */
+        *done = true;
+        return 0;
+    case MACHINE_VCPU_FAILED:
+        return error_rule(error, "guest/vcpu", 0, "%s", event->text);
+    case MACHINE_DEVICE_GONE:
+        return error_rule(error, "device/gone", 0, "device %u (%s): its server went away: %s", event->device,
+                          process->devices.device[event->device]->name, event->text);
+    case MACHINE_DEVICE_ERROR:
+        return error_rule(error, "device/access", 0, "device %u (%s): %s", event->device,
+                          process->devices.device[event->device]->name, event->text);
+    }
+    return 0;
+}
+
+static void watch_blackout(struct vmm_process *process)
+{
+    uint64_t blackout;
+
+    if (!process->received || process->blackout_known)
+        return;
+    blackout = proof_blackout_ns(process->start, process->now);
+    if (!blackout)
+        return;
+    process->blackout_known = true;
+    event_log_set_leg(process->config->log, process->leg);
+    event_fact(process->config->log, "guest.blackout_ns", blackout);
+    event_log_set_leg(process->config->log, process->log_leg);
+}
+
+/* Has the guest done its share here: --at-ops operations of the leading workload since it came? */
+static bool share_done(struct vmm_process *process)
+{
+    uint64_t before = process->received ? leading_operations(process->start) : 0;
+
+    return leading_operations(process->now) >= before + process->config->options->at_ops &&
+           (process->blackout_known || !process->received || !machine_board(process->machine)->wishes.clock);
+}
+
+/* Whoever watches this process hears that it still works. A watcher that is gone, or does not listen, is not waited for. */
+static void show_alive(struct vmm_process *process)
+{
+    struct pollfd poll_fd = {.fd = process->config->alive, .events = POLLOUT};
+
+    if (process->config->alive < 0 || clock_now_ns() - process->alive_ns < ALIVE_PERIOD_NS)
+        return;
+    process->alive_ns = clock_now_ns();
+    if (poll(&poll_fd, 1, 0) == 1 && write(process->config->alive, "\n", 1) < 0)
+        event_note(process->config->log, "nobody listens to this process any more");
+}
+
+/*
+ * Runs the guest until its share is done (until_share) or it is at its end. Returns 1 when it is at its end (done or
+ * failed), 0 when its share is done.
+ */
+static int run_guest(struct vmm_process *process, bool until_share, struct error *error)
+{
+    const struct options *options = process->config->options;
+    struct deadline limit = deadline_in_ns(options->timeout_ns);
+    uint64_t last = UINT64_MAX;
+    bool done = false;
+
+    while (!done) {
+        struct machine_event event;
+        int count = machine_wait(process->machine, deadline_in_ms(PROGRESS_PERIOD_MS), &event);
+
+        if (count < 0)
+            return error_set(error, 0, "waiting for the machine");
+        if (count > 0 && take_event(process, &event, &done, error) < 0)
+            return -1;
+        if (machine_progress(process->machine, process->now, error) < 0)
+            return -1;
+        watch_blackout(process);
+        show_alive(process);
+        if (until_share && source_keep_alive(process->source, error) < 0)
+            return 0;
+        if (!done && share_done(process)) {
+            if (until_share)
+                return 0;
+            if (!process->finish_asked && !machine_board(process->machine)->wishes.ops) {
+                machine_request_finish(process->machine);
+                process->finish_asked = true;
+                limit = deadline_in_ns(options->timeout_ns);
+            }
+        }
+        if (leading_operations(process->now) != last) {
+            last = leading_operations(process->now);
+            limit = deadline_in_ns(options->timeout_ns);
+        }
+        if (!done && deadline_expired(limit))
+            return error_rule(error, "guest/no-progress", 0,
+                              "the guest's leading workload stands at %" PRIu64 " operations for %" PRIu64 " ms", last,
+                              options->timeout_ns / 1000000u);
+    }
+    return 1;
+}
+
+/* How often the guest was stopped on its way to where it is now. */
+static unsigned int stops(const struct vmm_process *process)
+{
+    return process->received ? process->leg + 1 : 0;
+}
+
+/* The guest stops here for good: pause it, and keep what it published. */
+static enum status finish_guest(struct vmm_process *process, struct error *error)
+{
+    const struct vmm_process_config *config = process->config;
+
+    if (machine_pause(process->machine, deadline_in_ms(PAUSE_TIMEOUT_MS), error) < 0 ||
+        machine_progress(process->machine, process->now, error) < 0)
+        return fail(process, "none", STATUS_NO_GUEST, error);
+    if (process->received)
+        log_work(process, process->leg, WORK_AFTER, process->start, process->now);
+    else
+        log_work(process, process->leg, WORK_BEFORE, NULL, process->now);
+    if (config->sink.put(config->sink.context, stops(process), true, process->now, error) < 0)
+        return fail(process, "none", STATUS_INCOMPLETE, error);
+    event_outcome(config->log, process->worst ? "source" : "finished", (int)process->worst,
+                  "the guest ran its workload to the end");
+    return process->worst;
+}
+
+static void log_console(struct vmm_process *process)
+{
+    char *text, *rest, *line;
+
+    if (!process->machine)
+        return;
+    text = rest = machine_console(process->machine);
+    while (text && (line = strsep(&rest, "\n")) != NULL)
+        if (*line)
+            event_log_add(process->config->log, "console", json_pack("{s:s}", "text", line));
+    free(text);
+}
+
+/* The guest is here and is to go on: this end becomes a source. */
+static int prepare_source(struct vmm_process *process, struct error *error)
+{
+    const struct vmm_process_config *config = process->config;
+    const struct options *options = config->options;
+    unsigned int leg = process->received ? process->leg + 1 : process->leg;
+    struct source_config source_config = {.machine = process->machine,
+                                          .devices = process->devices.device,
+                                          .device_count = process->devices.count,
+                                          .log = config->log,
+                                          .leg = leg,
+                                          .fd = config->to,
+                                          .peer = config->to_name,
+                                          .no_p2p = options->no_p2p,
+                                          .timeout_ns = options->timeout_ns,
+                                          .message_timeout_ns = options->message_timeout_ns,
+                                          .arc_timeout_ns = options->arc_timeout_ns,
+                                          .faults = &options->faults};
+
+    event_log_set_role(config->log, "source");
+    event_log_set_leg(config->log, leg);
+    process->log_leg = leg;
+    /* Faults belong to the last migration. */
+    if (options->repeat > leg + 1)
+        source_config.faults = NULL;
+    process->source = source_new(&source_config, error);
+    return process->source ? source_prepare(process->source, error) : -1;
+}
+
+/* Sends the guest on. Returns true when it has gone, and this process has nothing left but its status. */
+static bool send_guest(struct vmm_process *process, enum status *status, struct error *error)
+{
+    const struct vmm_process_config *config = process->config;
+
+    switch (source_migrate(process->source, error)) {
+    case HANDOVER_DONE:
+        if (process->received && machine_progress(process->machine, process->now, NULL) == 0) {
+            log_work(process, process->leg, WORK_AFTER, process->start, process->now);
+            log_work(process, process->leg + 1, WORK_BEFORE, process->start, process->now);
+        }
+        event_outcome(config->log, "destination", STATUS_INTACT, "the guest runs on the destination");
+        *status = STATUS_INTACT;
+        return true;
+    case HANDOVER_ON_SOURCE:
+        *status = fail(process, "source", STATUS_ON_SOURCE, error);
+        process->worst = STATUS_ON_SOURCE;
+        return false;
+    case HANDOVER_LOST:
+        *status = fail(process, "none", STATUS_NO_GUEST, error);
+        return true;
+    case HANDOVER_UNKNOWN:
+        *status = fail(process, "unknown", STATUS_UNKNOWN, error);
+        return true;
+    }
+    return true;
+}
+
+static enum status run_process(struct vmm_process *process, struct error *error)
+{
+    const struct vmm_process_config *config = process->config;
+    enum status status;
+    int end;
+
+    if (device_list_open(&process->devices, config->options, config->other_side, config->faults, error) < 0)
+        return fail(process, config->from >= 0 ? "source" : "none", STATUS_USAGE, error);
+    if (config->from >= 0) {
+        switch (receive(process, error)) {
+        case HANDOVER_DONE:
+            break;
+        case HANDOVER_ON_SOURCE:
+            return fail(process, "source", STATUS_ON_SOURCE, error);
+        default:
+            return fail(process, "none", STATUS_NO_GUEST, error);
+        }
+    } else if (boot(process, error) < 0) {
+        return fail(process, "none", cannot_start(error), error);
+    }
+    if (config->to >= 0 && prepare_source(process, error) < 0) {
+        process->worst = fail(process, "source", STATUS_ON_SOURCE, error);
+        end = run_guest(process, false, error);
+    } else {
+        end = run_guest(process, config->to >= 0, error);
+    }
+    if (end == 0) {
+        if (send_guest(process, &status, error))
+            return status;
+        end = run_guest(process, false, error);
+    } else if (end == 1 && config->to >= 0 && !process->worst) {
+        event_not_proven(config->log, true, "the guest came to its end before it was migrated: --ops is too small, or "
+                                            "--at-ops too large");
+    }
+    if (end < 0) {
+        fail(process, "none", STATUS_NO_GUEST, error);
+        if (config->sink.put(config->sink.context, stops(process), true, process->now, NULL) < 0)
+            event_note(config->log, "the guest's last progress could not be kept");
+        return STATUS_NO_GUEST;
+    }
+    return finish_guest(process, error);
+}
+
+enum status vmm_process_run(const struct vmm_process_config *config, struct error *error)
+{
+    struct vmm_process process = {.config = config, .leg = config->leg, .log_leg = config->leg};
+    enum status status = STATUS_NO_GUEST;
+
+    process.start = calloc(1, sizeof(*process.start));
+    process.now = calloc(1, sizeof(*process.now));
+    if (!process.start || !process.now) {
+        error_set(error, ENOMEM, "starting a VMM");
+        goto out;
+    }
+    event_log_set_leg(config->log, config->leg);
+    status = run_process(&process, error);
+    if (config->options->console)
+        log_console(&process);
+out:
+    source_free(process.source);
+    machine_free(process.machine);
+    device_list_close(&process.devices);
+    free(process.start);
+    free(process.now);
+    return status;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Where a stream goes to or comes from: unix:PATH, tcp:HOST:PORT, fd:N. */
+#ifndef STOPCOPY_CHANNEL_H
+#define STOPCOPY_CHANNEL_H
+
+#include <stdint.h>
+
+#include "lib/deadline.h"
+#include "lib/error.h"
+
+enum channel_kind {
+    CHANNEL_UNIX,
+    CHANNEL_TCP,
+    CHANNEL_FD,
+};
+
+struct channel_address {
+    enum channel_kind kind;
+    char text[256]; /* as given */
+    char path[108];
+    char host[128];
+    char port[16];
+    int fd;
+};
+
+int channel_parse(const char *text, struct channel_address *address, struct error *error);
+
+/* The sending end: connects, trying again while nobody listens yet, until the deadline. Returns the socket. */
+int channel_connect(const struct channel_address *address, struct deadline deadline, struct error *error);
+
+/* The receiving end: a listening socket (for fd:N a copy of it). A socket file is made with mode 0600; one that is
+ * there already is replaced only where nobody listens on it. */
+int channel_listen(const struct channel_address *address, struct error *error);
+/* Waits for the one connection. The listening socket and its file are gone afterwards, whatever came of it. */
+int channel_accept(const struct channel_address *address, int listener, struct deadline deadline, struct error *error);
+
+/* Sets the buffers that a stream wants. What cannot be set is left. */
+void channel_tune(int socket);
+
+#endif

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/migrate/handover.h"
+#include "vmm/vfio/migration.h"
+
+struct destination {
+    struct destination_config config;
+    struct device_set set;
+    struct stream stream;
+    struct machine *machine; /* until it is the caller's */
+    struct machine *running; /* once it is */
+    struct ram_totals ram;
+    struct ram_digests digests;
+    struct ram_comparison comparison;
+    /* What is due next. */
+    unsigned int next_vcpu;
+    unsigned int next_device;
+    enum stream_type last;
+    struct vfio_data_session *session; /* of next_device, in RESUMING */
+    uint64_t device_bytes;
+    uint64_t device_start_ns;
+    /* When the source paused the guest, by this end's clock, known to within the error. */
+    uint64_t paused_ns;
+    uint64_t clock_error_ns;
+};
+
+struct destination *destination_new(const struct destination_config *config, struct error *error)
+{
+    struct destination *destination = calloc(1, sizeof(*destination));
+
+    if (!destination) {
+        error_set(error, ENOMEM, "receiving a migration");
+        return NULL;
+    }
+    destination->config = *config;
+    destination->set = (struct device_set){.device = config->devices,
+                                           .count = config->device_count,
+                                           .log = config->log,
+                                           .arc_timeout_ns = config->arc_timeout_ns,
+                                           .message_timeout_ns = config->message_timeout_ns};
+    stream_open(&destination->stream, config->fd, config->peer);
+    return destination;
+}
+
+static void close_session(struct destination *destination)
+{
+    if (destination->session)
+        destination->session->device->ops->session_close(destination->session);
+    destination->session = NULL;
+}
+
+void destination_free(struct destination *destination)
+{
+    if (!destination)
+        return;
+    close_session(destination);
+    machine_free(destination->machine);
+    ram_digests_free(&destination->digests);
+    stream_close(&destination->stream);
+    free(destination);
+}
+
+static struct deadline wait_deadline(const struct destination *destination)
+{
+    return deadline_in_ns(destination->config.timeout_ns);
+}
+
+static int send_record(struct destination *destination, enum stream_type type, const void *data, size_t size,
+                       struct error *error)
+{
+    return stream_send(&destination->stream, type, 0, data, size, wait_deadline(destination), error);
+}
+
+/* Tells the source why, as far as it still listens. */
+static void tell(struct destination *destination, enum stream_type type, const struct error *error)
+{
+    stream_send_text(&destination->stream, type, error->text, wait_deadline(destination), NULL);
+}
+
+static int prepare(struct destination *destination, struct error *error)
+{
+    const struct destination_config *config = &destination->config;
+    struct handover_hello hello;
+    struct stream_record record;
+    struct board board;
+    uint64_t start;
+
+    if (handover_hello_receive(&destination->stream, true, &hello, wait_deadline(destination), error) < 0 ||
+        handover_hello_send(&destination->stream, false, config->verify == VERIFY_FULL, wait_deadline(destination),
+                            error) < 0 ||
+        stream_receive(&destination->stream, &record, wait_deadline(destination), error) < 0)
+        return -1;
+    if (record.type != STREAM_BOARD)
+        return error_rule(error, "stream/invalid", 0, "%s sent %s where BOARD was due", destination->stream.peer,
+                          stream_type_name(record.type));
+    start = clock_now_ns();
+    if (board_from_tree(record.data, record.size, &board, error) < 0 ||
+        board_match(&board, config->devices, config->device_count, error) < 0 ||
+        device_set_probe(&destination->set, config->no_p2p, error) < 0)
+        return -1;
+    destination->machine = machine_new(&board, config->devices, NULL, error);
+    if (!destination->machine)
+        return -1;
+    event_phase(config->log, "destination-prepare", start, clock_now_ns(), 0);
+    destination->last = STREAM_BOARD;
+    return send_record(destination, STREAM_PREPARED, NULL, 0, error);
+}
+
+/* What a host ignored of the state that it was given is worth a note each. */
+static void note_ignored(struct destination *destination, struct buffer *ignored)
+{
+    char *text = (char *)ignored->data;
+    char *line;
+
+    buffer_put_u8(ignored, '\0');
+    if (!ignored->failed)
+        for (text = (char *)ignored->data; (line = strsep(&text, "\n")) != NULL;)
+            if (*line)
+                event_note(destination->config.log, "this host ignores part of the state: %s", line);
+    buffer_free(ignored);
+}
+
+static int put_vcpu(struct destination *destination, const struct stream_record *record, struct error *error)
+{
+    struct buffer ignored = BUFFER_INIT;
+    int result;
+
+    if (record->instance != destination->next_vcpu)
+        return error_rule(error, "stream/invalid", 0, "the state of vCPU %" PRIu32 " came where that of vCPU %u was due",
+                          record->instance, destination->next_vcpu);
+    destination->next_vcpu++;
+    result = vm_vcpu_put_state(machine_vm(destination->machine), record->instance, record->data, record->size, &ignored,
+                               error);
+    note_ignored(destination, &ignored);
+    return result;
+}
+
+static int put_vm(struct destination *destination, const struct stream_record *record, struct error *error)
+{
+    struct buffer ignored = BUFFER_INIT;
+    int result = vm_put_state(machine_vm(destination->machine), record->data, record->size, &ignored, error);
+
+    note_ignored(destination, &ignored);
+    return result;
+}
+
+static int begin_resuming(struct destination *destination, struct error *error)
+{
+    struct vfio_device *device = destination->config.devices[destination->next_device];
+
+    destination->device_start_ns = clock_now_ns();
+    destination->device_bytes = 0;
+    if (device_set_arc(&destination->set, destination->next_device, VFIO_DEVICE_STATE_RESUMING, error) < 0)
+        return -1;
+    destination->session = device->ops->take_session(device);
+    if (!destination->session)
+        return error_rule(error, "device/no-session", 0,
+                          "device %u (%s): RESUMING gave no data transfer session (data_fd)",
+                          destination->next_device, device->name);
+    return 0;
+}
+
+static int put_device_data(struct destination *destination, const struct stream_record *record, struct error *error)
+{
+    struct vfio_device *device = destination->config.devices[destination->next_device];
+
+    if (!destination->session && begin_resuming(destination, error) < 0)
+        return -1;
+    destination->device_bytes += record->size;
+    if (migration_write_all(destination->session, record->data, record->size, error) < 0) {
+        struct error cause = *error;
+
+        return error_rule(error, "device/state-refused", 0,
+                          "device %u (%s): its state was refused after %" PRIu64 " bytes: %s", destination->next_device,
+                          device->name, destination->device_bytes, cause.text);
+    }
+    return 0;
+}
+
+/* The end of a device's stream: RESUMING to STOP, which is where a device must refuse a bad one. */
+static int end_device(struct destination *destination, const struct stream_record *record, struct error *error)
+{
+    struct cursor cursor = cursor_over(record->data, record->size);
+    uint64_t total = cursor_get_u64(&cursor);
+
+    if (!destination->session && begin_resuming(destination, error) < 0)
+        return -1;
+    if (!cursor_at_end(&cursor) || total != destination->device_bytes)
+        return error_rule(error, "stream/invalid", 0,
+                          "the state of device %u ends after %" PRIu64 " bytes, of which %" PRIu64 " came",
+                          destination->next_device, total, destination->device_bytes);
+    close_session(destination);
+    return device_set_arc(&destination->set, destination->next_device, VFIO_DEVICE_STATE_STOP, error);
+}
+
+static int put_device_state(struct destination *destination, const struct stream_record *record, struct error *error)
+{
+    unsigned int index = destination->next_device;
+
+    if (machine_put_device_state(destination->machine, index, record->data, record->size, error) < 0)
+        return -1;
+    event_phase(destination->config.log, "device-load", destination->device_start_ns, clock_now_ns(),
+                destination->device_bytes);
+    destination->next_device++;
+    return 0;
+}
+
+/* May a record of this type follow the last one? */
+static bool in_order(const struct destination *destination, const struct stream_record *record)
+{
+    const struct board *board = machine_board(destination->machine);
+    enum stream_type last = destination->last;
+    bool device_due = destination->next_device < board->device_count && record->instance == destination->next_device;
+
+    switch (record->type) {
+    case STREAM_RAM:
+        return last == STREAM_BOARD || last == STREAM_RAM;
+    case STREAM_VM:
+        return last == STREAM_BOARD || last == STREAM_RAM;
+    case STREAM_VCPU:
+        return (last == STREAM_VM || last == STREAM_VCPU) && destination->next_vcpu < board->vcpus;
+    case STREAM_BOARD_STATE:
+        return last == STREAM_VCPU && destination->next_vcpu == board->vcpus;
+    case STREAM_DEVICE_DATA:
+    case STREAM_DEVICE_END:
+        return device_due &&
+               (last == STREAM_BOARD_STATE || last == STREAM_DEVICE_DATA || last == STREAM_DEVICE_STATE);
+    case STREAM_DEVICE_STATE:
+        return device_due && last == STREAM_DEVICE_END;
+    case STREAM_END:
+        return destination->next_device == board->device_count &&
+               (last == STREAM_BOARD_STATE || last == STREAM_DEVICE_STATE);
+    default:
+        return false;
+    }
+}
+
+static int check_end(struct destination *destination, const struct stream_record *record, struct error *error)
+{
+    struct cursor cursor = cursor_over(record->data, record->size);
+    uint64_t pages = cursor_get_u64(&cursor);
+    uint64_t records = cursor_get_u64(&cursor);
+
+    destination->paused_ns = cursor_get_u64(&cursor);
+    destination->clock_error_ns = cursor_get_u64(&cursor);
+    if (!cursor_at_end(&cursor) || pages != destination->ram.pages || records != destination->stream.received - 1)
+        return error_rule(error, "stream/invalid", 0,
+                          "END names %" PRIu64 " pages in %" PRIu64 " records, and %" PRIu64 " in %u came", pages,
+                          records, destination->ram.pages, destination->stream.received - 1);
+    return 0;
+}
+
+static int take_record(struct destination *destination, const struct stream_record *record, struct error *error)
+{
+    if (!in_order(destination, record))
+        return error_rule(error, "stream/invalid", 0, "%s sent %s %" PRIu32 " after %s, which is out of order",
+                          destination->stream.peer, stream_type_name(record->type), record->instance,
+                          stream_type_name(destination->last));
+    destination->last = record->type;
+    switch (record->type) {
+    case STREAM_RAM:
+        return ram_receive(destination->machine, record, &destination->ram, error);
+    case STREAM_VM:
+        return put_vm(destination, record, error);
+    case STREAM_VCPU:
+        return put_vcpu(destination, record, error);
+    case STREAM_BOARD_STATE:
+        return machine_put_board_state(destination->machine, record->data, record->size, error);
+    case STREAM_DEVICE_DATA:
+        return put_device_data(destination, record, error);
+    case STREAM_DEVICE_END:
+        return end_device(destination, record, error);
+    case STREAM_DEVICE_STATE:
+        return put_device_state(destination, record, error);
+    default:
+        return check_end(destination, record, error);
+    }
+}
+
+static int load(struct destination *destination, struct error *error)
+{
+    struct stream_record record;
+    uint64_t start = 0;
+
+    do {
+        if (stream_receive(&destination->stream, &record, wait_deadline(destination), error) < 0 ||
+            (record.type == STREAM_ALIVE && destination->last != STREAM_BOARD) ||
+            (record.type != STREAM_ALIVE && take_record(destination, &record, error) < 0))
+            return -1;
+        if (!start && record.type != STREAM_ALIVE)
+            start = clock_now_ns();
+    } while (record.type != STREAM_END);
+    event_phase(destination->config.log, "load", start, clock_now_ns(), destination->ram.bytes);
+    return 0;
+}
+
+/* After COMMIT, before any device leaves STOP. */
+static int before_start(struct destination *destination, struct proof_snapshot *paused, struct error *error)
+{
+    const struct destination_config *config = &destination->config;
+    uint64_t start = clock_now_ns();
+
+    /* The guest may have been stopped before it wrote its first progress: that is no failure of the migration. */
+    if (machine_progress(destination->machine, paused, NULL) < 0)
+        memset(paused, 0, sizeof(*paused));
+    if (config->verify == VERIFY_FULL) {
+        if (ram_digests_take(destination->machine, &destination->digests, error) < 0)
+            return -1;
+        event_phase(config->log, "verify", start, clock_now_ns(), 0);
+    }
+    if (config->faults && config->faults->interrupt_dropped)
+        machine_drop_interrupt(destination->machine);
+    start = clock_now_ns();
+    if (machine_bind_interrupts(destination->machine, error) < 0)
+        return -1;
+    event_phase(config->log, "interrupts-bind", start, clock_now_ns(), 0);
+    return 0;
+}
+
+static enum handover_outcome start_guest(struct destination *destination, struct proof_snapshot *paused,
+                                         struct error *error)
+{
+    bool tried = false;
+    uint64_t start, resumed, payload;
+
+    if (before_start(destination, paused, error) < 0) {
+        tell(destination, STREAM_NOT_STARTED, error);
+        return HANDOVER_ON_SOURCE;
+    }
+    start = clock_now_ns();
+    if (device_set_run(&destination->set, &tried, error) < 0 || machine_resume(destination->machine, error) < 0) {
+        tell(destination, STREAM_FAILED, error);
+        return HANDOVER_LOST;
+    }
+    resumed = clock_now_ns();
+    event_phase(destination->config.log, "resume", start, resumed, 0);
+    event_fact(destination->config.log, "downtime_ns", resumed > destination->paused_ns ? resumed - destination->paused_ns : 0);
+    if (destination->clock_error_ns)
+        event_fact(destination->config.log, "downtime_error_ns", destination->clock_error_ns);
+    payload = htole64(resumed);
+    /* The guest runs here whether or not the source hears of it. */
+    if (send_record(destination, STREAM_RUNNING, &payload, sizeof(payload), error) < 0)
+        event_note(destination->config.log, "the source did not hear that the guest runs here: %s", error->text);
+    return HANDOVER_DONE;
+}
+
+static int wait_commit(struct destination *destination, struct error *error)
+{
+    struct stream_record record;
+
+    if (send_record(destination, STREAM_READY, NULL, 0, error) < 0 ||
+        stream_receive(&destination->stream, &record, wait_deadline(destination), error) < 0)
+        return error_prefix(error, "waiting for COMMIT");
+    if (record.type != STREAM_COMMIT)
+        return error_rule(error, "stream/invalid", 0, "%s sent %s where COMMIT was due", destination->stream.peer,
+                          stream_type_name(record.type));
+    return 0;
+}
+
+enum handover_outcome destination_receive(struct destination *destination, struct machine **machine,
+                                          struct proof_snapshot *paused, struct error *error)
+{
+    enum handover_outcome outcome;
+
+    if (prepare(destination, error) < 0 || load(destination, error) < 0 || wait_commit(destination, error) < 0) {
+        tell(destination, STREAM_REFUSED, error);
+        return HANDOVER_ON_SOURCE;
+    }
+    outcome = start_guest(destination, paused, error);
+    if (outcome == HANDOVER_DONE) {
+        *machine = destination->running = destination->machine;
+        destination->machine = NULL;
+    }
+    return outcome;
+}
+
+static void merge_log(struct destination *destination, const struct stream_record *record)
+{
+    json_error_t where;
+    struct error error = ERROR_INIT;
+    json_t *events = json_loadb(record->data, record->size, 0, &where);
+    json_t *event;
+    size_t index;
+
+    if (!json_is_array(events))
+        event_note(destination->config.log, "the source's log is not JSON: %s", where.text);
+    json_array_foreach(events, index, event)
+        if (event_log_merge(destination->config.log, json_incref(event), &error) < 0)
+            event_note(destination->config.log, "an event of the source's log was left out: %s", error.text);
+    json_decref(events);
+}
+
+static void judge_digests(struct destination *destination)
+{
+    const struct ram_comparison *comparison = &destination->comparison;
+    uint64_t pages = 0;
+
+    for (unsigned int range = 0; range < destination->digests.ranges; range++)
+        pages += destination->digests.pages[range];
+    event_fact(destination->config.log, "ram.pages_verified", comparison->compared);
+    event_fact(destination->config.log, "ram.pages_unverified", pages - comparison->compared);
+    if (comparison->different)
+        event_finding(destination->config.log, "ram/page-differs",
+                      "%" PRIu64 " of %" PRIu64 " pages of RAM differ from the source's, the first at 0x%" PRIx64,
+                      comparison->different, comparison->compared, comparison->first_different);
+    else if (comparison->compared != pages)
+        event_not_proven(destination->config.log, false,
+                         "RAM: digests of %" PRIu64 " of %" PRIu64 " pages came from the source",
+                         comparison->compared, pages);
+}
+
+int destination_finish(struct destination *destination, struct error *error)
+{
+    struct stream_record record;
+    int result = 0;
+
+    do {
+        result = stream_receive(&destination->stream, &record, wait_deadline(destination), error);
+        if (result == 0 && record.type == STREAM_DIGESTS)
+            result = ram_digests_compare(&destination->digests, destination->running, &record,
+                                         &destination->comparison, error);
+        else if (result == 0 && record.type == STREAM_LOG && destination->config.merge_log)
+            merge_log(destination, &record);
+    } while (result == 0 && record.type != STREAM_BYE);
+    if (destination->config.verify == VERIFY_FULL)
+        judge_digests(destination);
+    else
+        event_not_proven(destination->config.log, false, "RAM was not compared with the source's (--verify off)");
+    return result;
+}

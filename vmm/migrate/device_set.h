@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The arcs of all devices of a machine, in the order that peer-to-peer DMA asks for: every device reaches its P2P state
+ * before any goes further, on the way down and on the way up (linux/vfio.h, VFIO_DEVICE_STATE_RUNNING_P2P).
+ */
+#ifndef STOPCOPY_DEVICE_SET_H
+#define STOPCOPY_DEVICE_SET_H
+
+#include "vmm/board/machine.h"
+#include "vmm/report/event_log.h"
+
+struct device_set {
+    struct vfio_device *const *device;
+    size_t count;
+    struct event_log *log;
+    uint64_t arc_timeout_ns;     /* for each change of state */
+    uint64_t message_timeout_ns; /* for everything else */
+    uint64_t flags[BOARD_DEVICES_MAX];     /* VFIO_MIGRATION_* */
+    unsigned int state[BOARD_DEVICES_MAX]; /* as last known */
+};
+
+/*
+ * Can these devices be migrated together? Reads each one's flags and state. Errors name the device and the reason; rule
+ * "device/no-migration" or "device/p2p-missing" (several devices, one without P2P, and not no_p2p).
+ */
+int device_set_probe(struct device_set *set, bool no_p2p, struct error *error);
+
+/* One change of state of one device, timed and logged. On failure the state is read back; rule "device/arc-failed". */
+int device_set_arc(struct device_set *set, size_t index, unsigned int to, struct error *error);
+
+/* RUNNING to STOP_COPY, every device to RUNNING_P2P first. */
+int device_set_stop_copy(struct device_set *set, struct error *error);
+/* STOP to RUNNING, every device to RUNNING_P2P first. *tried: an arc out of STOP was tried on some device. */
+int device_set_run(struct device_set *set, bool *tried, struct error *error);
+/* Back to RUNNING from wherever a failure left the devices, in the same order. A device in ERROR, or one that cannot go
+ * back, fails: only a reset would help, and that loses what the guest had in it. */
+int device_set_recover(struct device_set *set, struct error *error);
+
+#endif

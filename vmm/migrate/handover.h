@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The two halves of a migration, and how the guest is handed over: READY (destination: everything is loaded and
+ * checked), COMMIT (source: the point of no return), RUNNING (destination). NOT_STARTED may be answered only where no
+ * arc out of STOP was tried on any device and no vCPU entered; then the source resumes. After the first such arc every
+ * failure is the destination's. A connection lost after COMMIT leaves the source paused, outcome unknown: never two
+ * guests.
+ */
+#ifndef STOPCOPY_HANDOVER_H
+#define STOPCOPY_HANDOVER_H
+
+#include "vmm/board/machine.h"
+#include "vmm/migrate/device_set.h"
+#include "vmm/migrate/fault.h"
+#include "vmm/migrate/ram.h"
+#include "vmm/migrate/stream.h"
+#include "vmm/report/event_log.h"
+
+/* Where the guest is after an attempt. */
+enum handover_outcome {
+    HANDOVER_DONE,        /* on the destination, running */
+    HANDOVER_ON_SOURCE,   /* on the source, running: resumed, or never paused */
+    HANDOVER_LOST,        /* nowhere: a device or a vCPU cannot go on */
+    HANDOVER_UNKNOWN,     /* the source holds it paused and cannot know whether the destination runs it */
+};
+
+/* HELLO, both ways. */
+struct handover_hello {
+    uint32_t version;
+    bool sends;       /* true: the source */
+    bool digests;     /* destination: it wants the source's digests */
+    uint64_t clock_ns; /* CLOCK_MONOTONIC at sending */
+    uint64_t tsc;
+    uint8_t boot_id[16]; /* which host, since when: the same at both ends where they share their clocks */
+};
+
+/* What this end knows of itself. */
+void handover_hello_fill(struct handover_hello *hello);
+int handover_hello_send(struct stream *stream, bool sends, bool digests, struct deadline deadline,
+                        struct error *error);
+int handover_hello_receive(struct stream *stream, bool sends, struct handover_hello *hello, struct deadline deadline,
+                           struct error *error);
+
+struct source_config {
+    struct machine *machine;
+    struct vfio_device *const *devices;
+    size_t device_count;
+    struct event_log *log;
+    unsigned int leg; /* which migration this is, from 0 */
+    int fd;           /* connected; the migration closes it */
+    const char *peer; /* how to name the destination */
+    bool no_p2p;
+    uint64_t timeout_ns;     /* each wait for the destination */
+    uint64_t message_timeout_ns;
+    uint64_t arc_timeout_ns;
+    const struct fault_plan *faults; /* NULL: none */
+};
+
+struct source;
+
+/* The sending half. config's members must live as long. The descriptor is taken over. */
+struct source *source_new(const struct source_config *config, struct error *error);
+void source_free(struct source *source);
+
+/* Everything before the pause: the destination builds the same machine, or refuses, while the guest works. */
+int source_prepare(struct source *source, struct error *error);
+/* Tells the destination that the guest still works; to be called from time to time until source_migrate. */
+int source_keep_alive(struct source *source, struct error *error);
+
+/*
+ * Sends the running guest. HANDOVER_ON_SOURCE and the others leave the reason in error. The machine is paused
+ * afterwards, but for HANDOVER_ON_SOURCE.
+ */
+enum handover_outcome source_migrate(struct source *source, struct error *error);
+
+enum verify_mode {
+    VERIFY_OFF,
+    VERIFY_FULL,
+};
+
+struct destination_config {
+    struct event_log *log;
+    int fd; /* connected; the migration closes it */
+    const char *peer;
+    struct vfio_device *const *devices;
+    size_t device_count;
+    enum verify_mode verify;
+    bool no_p2p;
+    bool merge_log; /* take over the source's events */
+    uint64_t timeout_ns;
+    uint64_t message_timeout_ns;
+    uint64_t arc_timeout_ns;
+    const struct fault_plan *faults;
+};
+
+struct destination;
+
+/*
+ * Receives a guest up to RUNNING. On HANDOVER_DONE *machine runs and is the caller's, paused has the guest's progress as it
+ * was at the stop, and destination_finish is to be called. HANDOVER_ON_SOURCE: nothing was started here.
+ */
+enum handover_outcome destination_receive(struct destination *destination, struct machine **machine,
+                                          struct proof_snapshot *paused, struct error *error);
+/* What comes from the source once the guest runs here: digests, compared, and its log. Findings go to the log. */
+int destination_finish(struct destination *destination, struct error *error);
+
+struct destination *destination_new(const struct destination_config *config, struct error *error);
+void destination_free(struct destination *destination);
+
+#endif

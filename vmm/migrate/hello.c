@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include "lib/io.h"
+#include "vmm/migrate/handover.h"
+
+/* The kernel's random identity of this boot: all zero where it cannot be read, which equals no other. */
+static void read_boot_id(uint8_t id[16])
+{
+    char text[64] = "";
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    size_t digit = 0;
+
+    memset(id, 0, 16);
+    io_close(&fd);
+    for (ssize_t i = 0; i < length && digit < 32; i++) {
+        unsigned int value;
+
+        if (sscanf((char[]){text[i], '\0'}, "%1x", &value) != 1)
+            continue;
+        id[digit / 2] = (uint8_t)(id[digit / 2] << 4 | value);
+        digit++;
+    }
+}
+
+void handover_hello_fill(struct handover_hello *hello)
+{
+    *hello = (struct handover_hello){.version = STREAM_VERSION, .clock_ns = clock_now_ns(), .tsc = __rdtsc()};
+    read_boot_id(hello->boot_id);
+}
+
+int handover_hello_send(struct stream *stream, bool sends, bool digests, struct deadline deadline,
+                        struct error *error)
+{
+    struct buffer payload = BUFFER_INIT;
+    struct handover_hello hello;
+    int result;
+
+    handover_hello_fill(&hello);
+    buffer_put_u64(&payload, STREAM_MAGIC);
+    buffer_put_u32(&payload, STREAM_VERSION);
+    buffer_put_u8(&payload, sends);
+    buffer_put_u8(&payload, digests);
+    buffer_put_u16(&payload, 0);
+    buffer_put_u64(&payload, hello.clock_ns);
+    buffer_put_u64(&payload, hello.tsc);
+    buffer_put(&payload, hello.boot_id, sizeof(hello.boot_id));
+    result = payload.failed ? error_set(error, ENOMEM, "HELLO")
+                            : stream_send(stream, STREAM_HELLO, 0, payload.data, payload.size, deadline, error);
+    buffer_free(&payload);
+    return result;
+}
+
+int handover_hello_receive(struct stream *stream, bool sends, struct handover_hello *hello, struct deadline deadline,
+                           struct error *error)
+{
+    struct stream_record record;
+    struct cursor cursor;
+    uint64_t magic;
+
+    if (stream_receive(stream, &record, deadline, error) < 0)
+        return error_prefix(error, "waiting for HELLO");
+    cursor = cursor_over(record.data, record.size);
+    magic = cursor_get_u64(&cursor);
+    hello->version = cursor_get_u32(&cursor);
+    hello->sends = cursor_get_u8(&cursor);
+    hello->digests = cursor_get_u8(&cursor);
+    cursor_get_u16(&cursor);
+    hello->clock_ns = cursor_get_u64(&cursor);
+    hello->tsc = cursor_get_u64(&cursor);
+    cursor_get(&cursor, hello->boot_id, sizeof(hello->boot_id));
+    if (record.type != STREAM_HELLO || cursor.failed || magic != STREAM_MAGIC)
+        return error_rule(error, "stream/invalid", 0, "%s does not speak stopcopy's protocol", stream->peer);
+    if (hello->version != STREAM_VERSION)
+        return error_rule(error, "stream/version", 0, "%s speaks version %u of the stream, this program %u",
+                          stream->peer, hello->version, STREAM_VERSION);
+    if (!cursor_at_end(&cursor) || hello->sends != sends)
+        return error_rule(error, "stream/invalid", 0, "%s is not %s", stream->peer,
+                          sends ? "a source" : "a destination");
+    return 0;
+}

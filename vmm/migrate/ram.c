@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/migrate/ram.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+static const uint8_t zero_page[RAM_PAGE_SIZE];
+
+/* One range of RAM, as the functions here walk it. */
+struct walk {
+    unsigned int range;
+    const uint8_t *host;
+    uint64_t size;
+    int fd;
+};
+
+static int walk_begin(struct machine *machine, unsigned int range, struct walk *walk, struct error *error)
+{
+    const struct board_ram *ram = &machine_board(machine)->ram[range];
+
+    *walk = (struct walk){.range = range,
+                          .host = machine_ram(machine, ram->start, ram->size),
+                          .size = ram->size,
+                          .fd = machine_ram_fd(machine, range)};
+    return walk->host ? 0 : error_set(error, EFAULT, "RAM range %u", range);
+}
+
+/*
+ * The next extent at or after *start that is not a hole: a scan of a memfd's holes would allocate them. Returns 1 with
+ * [*start, *end), 0 when there is none.
+ */
+static int next_extent(const struct walk *walk, uint64_t *start, uint64_t *end, struct error *error)
+{
+    off_t data, hole;
+
+    if (*start >= walk->size)
+        return 0;
+    data = lseek(walk->fd, (off_t)*start, SEEK_DATA);
+    if (data < 0 && errno == ENXIO)
+        return 0;
+    hole = data < 0 ? -1 : lseek(walk->fd, data, SEEK_HOLE);
+    if (hole < 0)
+        return error_set(error, errno, "looking for the holes of RAM range %u", walk->range);
+    *start = (uint64_t)data & ~(uint64_t)(RAM_PAGE_SIZE - 1);
+    *end = (uint64_t)hole > walk->size ? walk->size : (uint64_t)hole;
+    *end = (*end + RAM_PAGE_SIZE - 1) & ~(uint64_t)(RAM_PAGE_SIZE - 1);
+    return *start < walk->size;
+}
+
+static bool page_is_zero(const struct walk *walk, uint64_t offset)
+{
+    return !memcmp(walk->host + offset, zero_page, RAM_PAGE_SIZE);
+}
+
+struct sender {
+    struct stream *stream;
+    uint64_t timeout_ns;
+    uint64_t skip_from;
+    struct ram_totals *totals;
+};
+
+static int send_run(struct sender *sender, const struct walk *walk, uint64_t start, uint64_t end, struct error *error)
+{
+    uint64_t head = htole64(start);
+
+    if (start == end)
+        return 0;
+    if (stream_send_parts(sender->stream, STREAM_RAM, walk->range, &head, sizeof(head), walk->host + start,
+                          end - start, deadline_in_ns(sender->timeout_ns), error) < 0)
+        return -1;
+    sender->totals->pages += (end - start) / RAM_PAGE_SIZE;
+    sender->totals->bytes += end - start;
+    return 0;
+}
+
+/* Should this page be left out? Asked only of pages that are not zero. */
+static bool skipped(struct sender *sender, const struct walk *walk, uint64_t offset)
+{
+    if (walk->range != 0 || offset < sender->skip_from)
+        return false;
+    sender->skip_from = RAM_SKIP_NONE;
+    return true;
+}
+
+static int send_extent(struct sender *sender, const struct walk *walk, uint64_t start, uint64_t end,
+                       struct error *error)
+{
+    uint64_t run = start;
+
+    for (uint64_t offset = start; offset < end; offset += RAM_PAGE_SIZE) {
+        if (page_is_zero(walk, offset) || skipped(sender, walk, offset)) {
+            if (send_run(sender, walk, run, offset, error) < 0)
+                return -1;
+            run = offset + RAM_PAGE_SIZE;
+        } else if (offset + RAM_PAGE_SIZE - run == STREAM_DATA_MAX) {
+            if (send_run(sender, walk, run, offset + RAM_PAGE_SIZE, error) < 0)
+                return -1;
+            run = offset + RAM_PAGE_SIZE;
+        }
+    }
+    return send_run(sender, walk, run, end, error);
+}
+
+int ram_send(struct machine *machine, struct stream *stream, uint64_t timeout_ns, uint64_t skip_page_from,
+             struct ram_totals *totals, struct error *error)
+{
+    struct sender sender = {.stream = stream, .timeout_ns = timeout_ns, .skip_from = skip_page_from, .totals = totals};
+
+    *totals = (struct ram_totals){0};
+    for (unsigned int range = 0; range < machine_board(machine)->ram_ranges; range++) {
+        struct walk walk;
+        uint64_t start = 0, end;
+        int found;
+
+        if (walk_begin(machine, range, &walk, error) < 0)
+            return -1;
+        while ((found = next_extent(&walk, &start, &end, error)) > 0) {
+            if (send_extent(&sender, &walk, start, end, error) < 0)
+                return -1;
+            start = end;
+        }
+        if (found < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int ram_receive(struct machine *machine, const struct stream_record *record, struct ram_totals *totals,
+                struct error *error)
+{
+    const struct board *board = machine_board(machine);
+    struct cursor cursor = cursor_over(record->data, record->size);
+    uint64_t offset = cursor_get_u64(&cursor);
+    uint8_t *host;
+
+    if (cursor.failed || !cursor.left || cursor.left % RAM_PAGE_SIZE || offset % RAM_PAGE_SIZE ||
+        record->instance >= board->ram_ranges || offset >= board->ram[record->instance].size ||
+        cursor.left > board->ram[record->instance].size - offset)
+        return error_rule(error, "stream/invalid", 0,
+                          "a RAM record of %zu bytes at offset %" PRIu64 " of range %" PRIu32 " is outside of RAM",
+                          record->size, offset, record->instance);
+    host = machine_ram(machine, board->ram[record->instance].start + offset, cursor.left);
+    if (!host)
+        return error_set(error, EFAULT, "RAM range %" PRIu32, record->instance);
+    totals->pages += cursor.left / RAM_PAGE_SIZE;
+    totals->bytes += cursor.left;
+    memcpy(host, cursor.data, cursor.left);
+    return 0;
+}
+
+void ram_digests_free(struct ram_digests *digests)
+{
+    for (unsigned int range = 0; range < digests->ranges; range++)
+        free(digests->digest[range]);
+    *digests = (struct ram_digests){0};
+}
+
+static int take_range(const struct walk *walk, uint64_t *digest, struct error *error)
+{
+    uint64_t zero = XXH3_64bits(zero_page, RAM_PAGE_SIZE);
+    uint64_t page = 0;
+    uint64_t start = 0, end;
+    int found;
+
+    while ((found = next_extent(walk, &start, &end, error)) > 0) {
+        while (page < start / RAM_PAGE_SIZE)
+            digest[page++] = zero;
+        for (; page < end / RAM_PAGE_SIZE; page++)
+            digest[page] = XXH3_64bits(walk->host + page * RAM_PAGE_SIZE, RAM_PAGE_SIZE);
+        start = end;
+    }
+    while (page < walk->size / RAM_PAGE_SIZE)
+        digest[page++] = zero;
+    return found;
+}
+
+int ram_digests_take(struct machine *machine, struct ram_digests *digests, struct error *error)
+{
+    *digests = (struct ram_digests){0};
+    for (unsigned int range = 0; range < machine_board(machine)->ram_ranges; range++) {
+        struct walk walk;
+
+        if (walk_begin(machine, range, &walk, error) < 0)
+            goto fail;
+        digests->pages[range] = walk.size / RAM_PAGE_SIZE;
+        digests->digest[range] = malloc(digests->pages[range] * sizeof(uint64_t));
+        digests->ranges = range + 1;
+        if (!digests->digest[range]) {
+            error_set(error, ENOMEM, "the digests of RAM range %u", range);
+            goto fail;
+        }
+        if (take_range(&walk, digests->digest[range], error) < 0)
+            goto fail;
+    }
+    return 0;
+fail:
+    ram_digests_free(digests);
+    return -1;
+}
+
+int ram_digests_send(const struct ram_digests *digests, struct stream *stream, uint64_t timeout_ns,
+                     struct error *error)
+{
+    const uint64_t most = STREAM_DATA_MAX / sizeof(uint64_t);
+
+    for (unsigned int range = 0; range < digests->ranges; range++) {
+        for (uint64_t page = 0; page < digests->pages[range]; page += most) {
+            uint64_t count = digests->pages[range] - page < most ? digests->pages[range] - page : most;
+            uint64_t head = htole64(page);
+
+            /* Digests are sent as this host has them: the format is of x86-64, little endian. */
+            if (stream_send_parts(stream, STREAM_DIGESTS, range, &head, sizeof(head), digests->digest[range] + page,
+                                  count * sizeof(uint64_t), deadline_in_ns(timeout_ns), error) < 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+int ram_digests_compare(const struct ram_digests *ours, struct machine *machine, const struct stream_record *record,
+                        struct ram_comparison *comparison, struct error *error)
+{
+    struct cursor cursor = cursor_over(record->data, record->size);
+    uint64_t page = cursor_get_u64(&cursor);
+    uint64_t count = cursor.left / sizeof(uint64_t);
+
+    if (cursor.failed || cursor.left % sizeof(uint64_t) || record->instance >= ours->ranges ||
+        page > ours->pages[record->instance] || count > ours->pages[record->instance] - page)
+        return error_rule(error, "stream/invalid", 0, "digests for pages outside of RAM");
+    for (; count; count--, page++) {
+        comparison->compared++;
+        if (cursor_get_u64(&cursor) == ours->digest[record->instance][page])
+            continue;
+        if (!comparison->different++)
+            comparison->first_different =
+                machine_board(machine)->ram[record->instance].start + page * RAM_PAGE_SIZE;
+    }
+    return 0;
+}

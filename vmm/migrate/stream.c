@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/migrate/stream.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <isa-l/crc.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/io.h"
+
+#define TEXT_MAX 1024u
+
+struct header {
+    uint32_t type;
+    uint32_t instance;
+    uint64_t length;
+    uint32_t sequence;
+    uint32_t crc;
+};
+
+static const struct {
+    const char *name;
+    uint32_t maximum; /* bytes of payload */
+} types[STREAM_TYPES] = {
+    [STREAM_HELLO] = {"HELLO", 256},
+    [STREAM_BOARD] = {"BOARD", 256 << 10},
+    [STREAM_PREPARED] = {"PREPARED", 64},
+    [STREAM_REFUSED] = {"REFUSED", TEXT_MAX},
+    [STREAM_RAM] = {"RAM", STREAM_DATA_MAX + 8},
+    [STREAM_VCPU] = {"VCPU", 64 << 10},
+    [STREAM_VM] = {"VM", 64 << 10},
+    [STREAM_BOARD_STATE] = {"BOARD_STATE", 256 << 10},
+    [STREAM_DEVICE_STATE] = {"DEVICE_STATE", 256 << 10},
+    [STREAM_DEVICE_DATA] = {"DEVICE_DATA", STREAM_DATA_MAX},
+    [STREAM_DEVICE_END] = {"DEVICE_END", 8},
+    [STREAM_END] = {"END", 32},
+    [STREAM_READY] = {"READY", 0},
+    [STREAM_COMMIT] = {"COMMIT", 0},
+    [STREAM_NOT_STARTED] = {"NOT_STARTED", TEXT_MAX},
+    [STREAM_RUNNING] = {"RUNNING", 8},
+    [STREAM_FAILED] = {"FAILED", TEXT_MAX},
+    [STREAM_DIGESTS] = {"DIGESTS", STREAM_DATA_MAX + 8},
+    [STREAM_LOG] = {"LOG", 8 << 20},
+    [STREAM_BYE] = {"BYE", 0},
+    [STREAM_ALIVE] = {"ALIVE", 0},
+};
+
+const char *stream_type_name(unsigned int type)
+{
+    return type < STREAM_TYPES && types[type].name ? types[type].name : "?";
+}
+
+void stream_open(struct stream *stream, int fd, const char *peer)
+{
+    *stream = (struct stream){.fd = fd};
+    snprintf(stream->peer, sizeof(stream->peer), "%s", peer);
+}
+
+void stream_close(struct stream *stream)
+{
+    io_close(&stream->fd);
+    buffer_free(&stream->payload);
+}
+
+static uint32_t crc32c(uint32_t crc, const void *data, size_t size)
+{
+    const uint8_t *bytes = data;
+
+    /* The library takes an int's worth at a time. */
+    while (size) {
+        size_t part = size > INT32_MAX ? INT32_MAX : size;
+
+        crc = crc32_iscsi((unsigned char *)bytes, (int)part, crc);
+        bytes += part;
+        size -= part;
+    }
+    return crc;
+}
+
+static uint32_t header_crc(const struct header *header)
+{
+    return ~crc32c(~0u, header, offsetof(struct header, crc));
+}
+
+int stream_send_parts(struct stream *stream, enum stream_type type, uint32_t instance, const void *head,
+                      size_t head_size, const void *data, size_t size, struct deadline deadline, struct error *error)
+{
+    struct header header = {.type = htole32(type),
+                            .instance = htole32(instance),
+                            .length = htole64(head_size + size),
+                            .sequence = htole32(stream->sent)};
+    uint32_t crc = htole32(~crc32c(crc32c(~0u, head, head_size), data, size));
+    struct iovec parts[4] = {{&header, sizeof(header)}, {(void *)head, head_size}, {(void *)data, size}, {&crc, 4}};
+
+    if (head_size + size > types[type].maximum)
+        return error_set(error, EMSGSIZE, "sending %s to %s: %zu bytes are more than the %" PRIu32 " of such a record",
+                         stream_type_name(type), stream->peer, head_size + size, types[type].maximum);
+    header.crc = htole32(header_crc(&header));
+    if (io_send(stream->fd, parts, 4, NULL, 0, deadline, stream->peer, error) < 0)
+        return error_prefix(error, "sending %s", stream_type_name(type));
+    stream->sent++;
+    stream->bytes_sent += sizeof(header) + head_size + size + sizeof(crc);
+    return 0;
+}
+
+int stream_send(struct stream *stream, enum stream_type type, uint32_t instance, const void *data, size_t size,
+                struct deadline deadline, struct error *error)
+{
+    return stream_send_parts(stream, type, instance, NULL, 0, data, size, deadline, error);
+}
+
+int stream_send_text(struct stream *stream, enum stream_type type, const char *text, struct deadline deadline,
+                     struct error *error)
+{
+    return stream_send(stream, type, 0, text, strnlen(text, TEXT_MAX), deadline, error);
+}
+
+static int check_header(struct stream *stream, const struct header *header, struct error *error)
+{
+    uint32_t type = le32toh(header->type);
+    uint64_t length = le64toh(header->length);
+
+    if (header_crc(header) != le32toh(header->crc))
+        return error_rule(error, "stream/invalid", 0, "record %" PRIu32 " from %s: the header's checksum is wrong",
+                          stream->received, stream->peer);
+    if (le32toh(header->sequence) != stream->received)
+        return error_rule(error, "stream/invalid", 0, "record %" PRIu32 " from %s: it has the number %" PRIu32,
+                          stream->received, stream->peer, le32toh(header->sequence));
+    if (type >= STREAM_TYPES || !types[type].name)
+        return error_rule(error, "stream/invalid", 0, "record %" PRIu32 " from %s: unknown type %" PRIu32,
+                          stream->received, stream->peer, type);
+    if (length > types[type].maximum)
+        return error_rule(error, "stream/invalid", 0,
+                          "record %" PRIu32 " (%s) from %s: %" PRIu64 " bytes are more than %" PRIu32,
+                          stream->received, types[type].name, stream->peer, length, types[type].maximum);
+    return 0;
+}
+
+int stream_receive(struct stream *stream, struct stream_record *record, struct deadline deadline, struct error *error)
+{
+    struct header header;
+    uint8_t *payload;
+    size_t length;
+    uint32_t crc;
+
+    if (io_read_full(stream->fd, &header, sizeof(header), deadline, stream->peer, error) < 0)
+        return error_prefix(error, "record %" PRIu32, stream->received);
+    if (check_header(stream, &header, error) < 0)
+        return -1;
+    length = le64toh(header.length);
+    buffer_clear(&stream->payload);
+    payload = buffer_extend(&stream->payload, length + sizeof(crc));
+    if (!payload)
+        return error_set(error, ENOMEM, "a record of %zu bytes from %s", length, stream->peer);
+    if (io_read_full(stream->fd, payload, length + sizeof(crc), deadline, stream->peer, error) < 0)
+        return error_prefix(error, "record %" PRIu32 " (%s)", stream->received,
+                            stream_type_name(le32toh(header.type)));
+    memcpy(&crc, payload + length, sizeof(crc));
+    if (~crc32c(~0u, payload, length) != le32toh(crc))
+        return error_rule(error, "stream/invalid", 0, "record %" PRIu32 " (%s) from %s: the payload's checksum is wrong",
+                          stream->received, stream_type_name(le32toh(header.type)), stream->peer);
+    stream->received++;
+    *record = (struct stream_record){
+        .type = le32toh(header.type), .instance = le32toh(header.instance), .data = payload, .size = length};
+    return 0;
+}
+
+void stream_text(const struct stream_record *record, char *text, size_t size)
+{
+    size_t length = record->size < size - 1 ? record->size : size - 1;
+
+    memcpy(text, record->data, length);
+    text[length] = '\0';
+    for (size_t i = 0; i < length; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            text[i] = '?';
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The stream between two VMM processes: records in both directions over one connection. docs/stream.md has it byte by
+ * byte. A record is a header of 24 bytes (type, instance, length, sequence, CRC32C of these), its payload, and the CRC32C of
+ * the payload. Lengths are bounded by type, the sequence counts up from 0 in each direction, so that a record lost,
+ * repeated or changed is seen.
+ */
+#ifndef STOPCOPY_STREAM_H
+#define STOPCOPY_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/buffer.h"
+#include "lib/deadline.h"
+#include "lib/error.h"
+
+#define STREAM_MAGIC 0x59504f43504f5453ull /* "STOPCOPY" */
+#define STREAM_VERSION 1u
+#define STREAM_DATA_MAX (1u << 20) /* bytes of RAM, or of a device's data, in one record */
+
+/* In the order in which they come; what comes out of it is refused. */
+enum stream_type {
+    STREAM_HELLO = 1,        /* both: magic, version, role, clock, host */
+    STREAM_BOARD = 2,        /* source: the board as a device tree */
+    STREAM_PREPARED = 3,     /* destination: the machine stands */
+    STREAM_RAM = 4,          /* instance: range. u64 offset into it, then pages */
+    STREAM_VM = 5,           /* clock, interrupt controller */
+    STREAM_VCPU = 6,         /* instance: vCPU */
+    STREAM_BOARD_STATE = 7,  /* serial port, test port */
+    STREAM_DEVICE_DATA = 8,  /* instance: device. Its own stream, in pieces */
+    STREAM_DEVICE_END = 9,   /* instance: device. u64 total bytes of it */
+    STREAM_DEVICE_STATE = 10, /* instance: device. What the VMM keeps for it */
+    STREAM_END = 11,         /* u64 pages of RAM, u64 records sent before, u64 the pause, by the destination's clock, u64 its error */
+    STREAM_READY = 12,       /* destination: everything is loaded and checked */
+    STREAM_COMMIT = 13,      /* source: the point of no return */
+    STREAM_RUNNING = 14,     /* destination: the guest runs. u64 when its vCPUs were resumed */
+    STREAM_DIGESTS = 15,     /* source: instance: range. u64 first page, then a u64 for each page */
+    STREAM_LOG = 16,         /* source: its events, a JSON array */
+    STREAM_BYE = 17,         /* source: nothing more comes */
+    STREAM_REFUSED = 18,     /* destination, before COMMIT: why not; nothing was started */
+    STREAM_NOT_STARTED = 19, /* destination, after COMMIT: why; no device left STOP, no vCPU entered */
+    STREAM_FAILED = 20,      /* destination, after COMMIT: why; the guest is the destination's and does not run */
+    STREAM_ALIVE = 21,       /* source, between BOARD and the pause: the guest still works */
+    STREAM_TYPES
+};
+
+struct stream {
+    int fd; /* the stream's: closed by stream_close */
+    char peer[280];
+    uint32_t sent;
+    uint32_t received;
+    uint64_t bytes_sent;
+    struct buffer payload; /* of the record received last */
+};
+
+struct stream_record {
+    enum stream_type type;
+    uint32_t instance;
+    const void *data; /* valid until the next call */
+    size_t size;
+};
+
+const char *stream_type_name(unsigned int type);
+
+void stream_open(struct stream *stream, int fd, const char *peer);
+void stream_close(struct stream *stream);
+
+int stream_send(struct stream *stream, enum stream_type type, uint32_t instance, const void *data, size_t size,
+                struct deadline deadline, struct error *error);
+/* The same, with the payload in two parts. */
+int stream_send_parts(struct stream *stream, enum stream_type type, uint32_t instance, const void *head,
+                      size_t head_size, const void *data, size_t size, struct deadline deadline, struct error *error);
+/* A record whose payload is a text: REFUSED, NOT_STARTED, FAILED. */
+int stream_send_text(struct stream *stream, enum stream_type type, const char *text, struct deadline deadline,
+                     struct error *error);
+
+/* Receives the next record, whole and checked. Errors have the rule "stream/invalid" where what came is not a record. */
+int stream_receive(struct stream *stream, struct stream_record *record, struct deadline deadline, struct error *error);
+
+/* The payload as printable, NUL-terminated text. */
+void stream_text(const struct stream_record *record, char *text, size_t size);
+
+#endif
