@@ -174,6 +174,23 @@ Test(report, ram_that_was_not_compared_is_said_to_be_not_proven)
     json_decref(events);
 }
 
+Test(report, only_migrations_that_went_over_are_counted)
+{
+    json_t *events = sample_events(), *event, *other;
+    size_t i;
+
+    json_array_foreach (events, i, event) {
+        if (strcmp(json_string_value(json_object_get(event, "kind")), "outcome") == 0 &&
+            json_integer_value(json_object_get(event, "leg")) == 0)
+            json_object_set_new(event, "status", json_integer(1));
+    }
+    other = report_build(events);
+    cr_expect_eq(json_integer_value(json_object_get(other, "migrations")), 1);
+    cr_expect_eq(report_verdict(other), VERDICT_FAIL);
+    json_decref(other);
+    json_decref(events);
+}
+
 Test(report, nonsense_in_the_events_is_left_out)
 {
     json_t *events =

@@ -2,8 +2,11 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -124,14 +127,25 @@ Test(write, a_link_is_followed)
     cr_expect_gt(status.st_size, 0);
 }
 
-Test(write, a_device_is_not_replaced)
+/* No device is used here: a program that replaced it would do harm. */
+Test(write, a_pipe_is_not_replaced)
 {
+    char text[65536], name[128];
     struct stat status;
+    ssize_t length;
+    int fd;
 
-    cr_assert_eq(report_parse_target("json:/dev/null", &target, &error), 0);
+    snprintf(name, sizeof(name), "%s/pipe", directory);
+    cr_assert_eq(mkfifo(name, 0600), 0);
+    fd = open(name, O_RDONLY | O_NONBLOCK);
+    choose("json", "pipe");
     cr_assert_eq(report_write(report, &target, &error), 0, "%s", error.text);
-    cr_assert_eq(stat("/dev/null", &status), 0);
-    cr_expect(S_ISCHR(status.st_mode));
+    cr_assert_eq(stat(name, &status), 0);
+    cr_expect(S_ISFIFO(status.st_mode));
+    length = read(fd, text, sizeof(text));
+    cr_assert_gt(length, 0);
+    cr_expect_eq(text[length - 2], '}');
+    close(fd);
 }
 
 Test(write, a_pipe_that_nobody_reads_is_not_waited_for)
@@ -151,8 +165,25 @@ Test(write, a_failure_leaves_nothing_and_says_where)
     cr_expect_eq(report_write(report, &target, &error), -1);
     cr_expect(strstr(error.text, "no/such/report.json"), "%s", error.text);
     cr_expect_eq(count_files(), 0);
-    cr_assert_eq(report_parse_target("json:/dev/full", &target, &error), 0);
-    cr_expect_eq(report_write(report, &target, &error), -1);
-    cr_expect_eq(error.number, ENOSPC);
     cr_expect_eq(report_write(NULL, &target, &error), -1);
+}
+
+Test(write, a_file_that_cannot_be_written_whole_is_left_as_it_was)
+{
+    struct rlimit limit = {.rlim_cur = 100, .rlim_max = RLIM_INFINITY};
+    struct stat before, after;
+
+    choose("text", "report");
+    cr_assert_eq(report_write(report, &target, &error), 0);
+    cr_assert_eq(stat(target.file, &before), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    cr_expect_eq(report_write(report, &target, &error), -1);
+    cr_expect_eq(error.number, EFBIG);
+    limit.rlim_cur = RLIM_INFINITY;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    cr_assert_eq(stat(target.file, &after), 0);
+    cr_expect_eq(after.st_ino, before.st_ino);
+    cr_expect_eq(after.st_size, before.st_size);
+    cr_expect_eq(count_files(), 1);
 }
