@@ -290,16 +290,25 @@ void record_free(struct record *record)
         buffer_free(&record->vcpu[i]);
 }
 
-void machine_migrate(struct machine *from, struct machine *to, unsigned int vcpus, enum vm_irqchip irqchip)
+uint64_t machine_move(struct machine *from, struct machine *to, unsigned int vcpus, enum vm_irqchip irqchip)
 {
     struct record record;
+    uint64_t paused;
 
     machine_stop(from);
+    paused = clock_now_ns();
     machine_start(to, vcpus, irqchip, NULL);
     machine_save(from, vcpus, &record);
     memcpy(to->ram, from->ram, RAM_SIZE);
-    machine_end(from);
     machine_load(to, vcpus, &record);
+    cr_assert(!memcmp(to->ram, from->ram, RAM_SIZE), "putting state wrote to guest memory");
+    machine_end(from);
     record_free(&record);
+    return clock_now_ns() - paused;
+}
+
+void machine_migrate(struct machine *from, struct machine *to, unsigned int vcpus, enum vm_irqchip irqchip)
+{
+    machine_move(from, to, vcpus, irqchip);
     machine_run(to);
 }

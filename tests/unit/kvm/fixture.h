@@ -31,9 +31,11 @@ struct shared {
     uint64_t values[120];
     uint64_t vectors[64];
     int64_t x87;
+    uint64_t reserved2[63];
+    uint8_t kvmclock[32];
 };
 _Static_assert(offsetof(struct shared, values) == 0x40 && offsetof(struct shared, vectors) == 0x400 &&
-                   offsetof(struct shared, x87) == 0x600,
+                   offsetof(struct shared, x87) == 0x600 && offsetof(struct shared, kvmclock) == 0x800,
                "struct shared is as guest_code.s has it");
 
 struct access {
@@ -64,7 +66,7 @@ struct machine {
 
 extern const uint8_t guest_code[], guest_accesses[], guest_string_io[], guest_count[], guest_compute[],
     guest_periodic[], guest_deadline[], guest_wait_msi[], guest_msi_loop[], guest_processors[], guest_halt[],
-    guest_fault[], guest_pit[], guest_doorbell[];
+    guest_fault[], guest_pit[], guest_doorbell[], guest_clock[];
 
 /* Skips the test, or fails it where STOPCOPY_REQUIRE_KVM=1, on a host without KVM. */
 void need_kvm(void);
@@ -95,7 +97,10 @@ void machine_save(struct machine *machine, unsigned int vcpus, struct record *re
 void machine_load(struct machine *machine, unsigned int vcpus, const struct record *record);
 void record_free(struct record *record);
 
-/* Pauses from, ends it, and runs what it was in to, made anew. */
+/* Pauses from, ends it, and makes to, which goes on where it was when it is run. Returns for how long at least neither
+ * ran, in nanoseconds. */
+uint64_t machine_move(struct machine *from, struct machine *to, unsigned int vcpus, enum vm_irqchip irqchip);
+/* The same, and runs it. */
 void machine_migrate(struct machine *from, struct machine *to, unsigned int vcpus, enum vm_irqchip irqchip);
 
 #endif

@@ -23,6 +23,7 @@
 	.set SH_VALUES, SHARED + 0x40
 	.set SH_VECTORS, SHARED + 0x400
 	.set SH_X87, SHARED + 0x600
+	.set SH_KVMCLOCK, SHARED + 0x800
 
 	.set MSR_X2APIC_EOI, 0x80b
 	.set MSR_X2APIC_ICR, 0x830
@@ -31,7 +32,7 @@
 	.balign 16
 	.globl guest_code, guest_code_end, guest_ap_code, guest_ap_code_end
 	.globl guest_accesses, guest_string_io, guest_count, guest_compute, guest_periodic, guest_deadline
-	.globl guest_wait_msi, guest_msi_loop, guest_processors, guest_halt, guest_fault, guest_pit, guest_doorbell
+	.globl guest_wait_msi, guest_msi_loop, guest_processors, guest_halt, guest_fault, guest_pit, guest_doorbell, guest_clock
 
 	.code64
 guest_code:
@@ -506,6 +507,64 @@ guest_pit:
 	mov $0x10, %al
 	out %al, $0x40
 	USER timer_wait
+
+# --- samples kvmclock and the TSC at CPL 3: the last and the longest step of both; a step back is a fault
+guest_clock:
+	ENTER
+	lea timer_end(%rip), %rax
+	mov %rax, gate(%rip)
+	SET_MSR 0x4b564d01, SH_KVMCLOCK + 1
+	USER clock_loop
+clock_loop:
+	mov $SH_KVMCLOCK, %esi
+	xor %r9, %r9
+	xor %r10, %r10
+1:	mov (%rsi), %r8d
+	test $1, %r8d
+	jnz 1b
+	lfence
+	rdtsc
+	shl $32, %rdx
+	or %rdx, %rax
+	mov %rax, %r11
+	sub 8(%rsi), %rax
+	movsbl 28(%rsi), %ecx
+	test %ecx, %ecx
+	js 2f
+	shl %cl, %rax
+	jmp 3f
+2:	neg %ecx
+	shr %cl, %rax
+3:	mov 24(%rsi), %edx
+	mul %rdx
+	shrd $32, %rdx, %rax
+	add 16(%rsi), %rax
+	cmp (%rsi), %r8d
+	jne 1b
+	test %r9, %r9
+	jz 6f
+	mov %rax, %rbx
+	sub %r9, %rbx
+	js 7f
+	cmp %rbx, SH_VALUES + 8
+	jae 4f
+	mov %rbx, SH_VALUES + 8
+4:	mov %r11, %rbx
+	sub %r10, %rbx
+	js 7f
+	cmp %rbx, SH_VALUES + 24
+	jae 6f
+	mov %rbx, SH_VALUES + 24
+6:	mov %rax, %r9
+	mov %r11, %r10
+	mov %rax, SH_VALUES
+	mov %r11, SH_VALUES + 16
+	incq SH_COUNT
+	cmpq $0, SH_STOP
+	je 1b
+	ud2
+7:	movq $1, SH_FAULT
+	ud2
 
 # --- one doorbell of four bytes, then one of two, then the end
 guest_doorbell:

@@ -23,6 +23,41 @@ static struct machine *migrate_times(unsigned int times, unsigned int vcpus, enu
     return &machines[times % 2];
 }
 
+/* Time runs on while nobody runs: the guest sees a step of at least that length, in kvmclock and in the TSC. What KVM
+ * has written of its clock is spoilt, so that the destination's must write it anew. */
+Test(state, time_goes_on)
+{
+    need_kvm();
+    machine_start(&machines[0], 1, VM_IRQCHIP_SPLIT, guest_clock);
+    if (!machines[0].features.kvmclock) {
+        machine_end(&machines[0]);
+        cr_skip_test("this host has no kvmclock");
+    }
+    machine_run(&machines[0]);
+    for (unsigned int i = 0; i < 6; i++) {
+        struct machine *from = &machines[i % 2], *to = &machines[(i + 1) % 2];
+        uint64_t away_ns, last, step;
+
+        wait_counter(from, &from->shared->count, from->shared->count + 1000);
+        away_ns = machine_move(from, to, 1, VM_IRQCHIP_SPLIT);
+        memset((void *)&to->shared->kvmclock[8], 0, sizeof(to->shared->kvmclock) - 8);
+        to->shared->values[1] = 0;
+        to->shared->values[3] = 0;
+        last = to->shared->values[0];
+        machine_run(to);
+        wait_counter(to, &to->shared->count, to->shared->count + 1000);
+        cr_expect(to->shared->fault == 0, "the time went back");
+        step = to->shared->values[1];
+        cr_expect(step >= away_ns - away_ns / 1000, "kvmclock went on by %lu ns in %lu", step, away_ns);
+        cr_expect(to->shared->values[0] - last >= step);
+        step = (uint64_t)((double)to->shared->values[3] * 1e9 / (double)to->features.tsc_hz);
+        cr_expect(step >= away_ns - away_ns / 1000, "the TSC went on by %lu ns in %lu", step, away_ns);
+    }
+    machines[0].shared->stop = 1;
+    machine_wait_done(&machines[0]);
+    machine_end(&machines[0]);
+}
+
 static void expect_values(volatile const struct shared *shared)
 {
     static const uint64_t constants[] = {3, 0, 5, 6, 7, 8, 0x60000, 9, 10, 11, 12, 13, 14, 15, 6364136223846793005u};

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Exits that reach the bus, pause and resume, failures. */
+#include "config.h"
+
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #include "tests/unit/kvm/fixture.h"
 
@@ -256,6 +260,31 @@ Test(vm, bad_wishes_are_refused)
     cr_expect(vm_irqfd_assign(machine.vm, -1, 0, &error) == -1);
     cr_expect(vm_msi_route_change(machine.vm, 5, 0, 0, &error) == -1);
     machine_end(&machine);
+}
+
+static void expect_no_vm(int number, const char *advice)
+{
+    struct vm_config config = {.vcpus = 1};
+    struct error error = ERROR_INIT;
+
+    cr_expect(!vm_new(&config, &error));
+    cr_expect(error.number == number && strstr(error.text, "/dev/kvm") && strstr(error.text, advice), "%s", error.text);
+}
+
+/* Each test is a process of its own, so nothing needs to be put back. */
+Test(vm, a_host_without_kvm_is_told_what_to_do)
+{
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("none", "/dev", "tmpfs", 0, NULL) < 0)
+        cr_skip_test("this user cannot hide /dev/kvm");
+    expect_no_vm(ENOENT, "modprobe");
+}
+
+Test(vm, a_user_without_permission_is_told_what_to_do)
+{
+    if (seteuid(65534) < 0 || access("/dev/kvm", F_OK) < 0 || eaccess("/dev/kvm", R_OK | W_OK) == 0)
+        cr_skip_test("this user cannot become one that may not open /dev/kvm");
+    expect_no_vm(EACCES, "usermod");
 }
 
 Test(vm, features_are_told)

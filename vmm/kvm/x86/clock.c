@@ -62,7 +62,7 @@ void x86_host_time(uint64_t *tsc, uint64_t *realtime_ns)
     }
 }
 
-static uint32_t tsc_khz(struct vcpu *vcpu)
+uint32_t x86_tsc_khz(struct vcpu *vcpu)
 {
     int khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
 
@@ -87,7 +87,7 @@ static int set_offset(struct vcpu *vcpu, int64_t offset)
 
 int x86_tsc_get(struct vcpu *vcpu, struct x86_tsc_state *state, struct error *error)
 {
-    *state = (struct x86_tsc_state){.khz = tsc_khz(vcpu)};
+    *state = (struct x86_tsc_state){.khz = vcpu->arch->tsc_khz};
     if (get_offset(vcpu, &state->offset) == 0) {
         state->has_offset = 1;
         state->guest_tsc = __rdtsc() + (uint64_t)state->offset;
@@ -115,12 +115,14 @@ static bool same_rate(uint32_t a, uint32_t b)
 
 static void put_rate(struct vcpu *vcpu, uint32_t wanted, struct buffer *ignored)
 {
-    uint32_t here = tsc_khz(vcpu);
+    uint32_t here = vcpu->arch->tsc_khz;
 
     if (!wanted || same_rate(wanted, here))
         return;
     /* Some KVM fails and tells the new rate all the same, so both count. */
-    if (ioctl(vcpu->fd, KVM_SET_TSC_KHZ, (unsigned long)wanted) < 0 || !same_rate(wanted, tsc_khz(vcpu)))
+    if (ioctl(vcpu->fd, KVM_SET_TSC_KHZ, (unsigned long)wanted) == 0 && same_rate(wanted, x86_tsc_khz(vcpu)))
+        vcpu->arch->tsc_khz = wanted;
+    else
         add_line(ignored,
                  "vCPU %u: the TSC runs at %" PRIu32 " kHz here and ran at %" PRIu32
                  " kHz on the source; this host does not scale it\n",
@@ -159,7 +161,7 @@ int x86_clock_get(struct vm *vm, struct x86_clock_state *state, struct error *er
 
     if (ioctl(vm->fd, KVM_GET_CLOCK, &clock) < 0)
         return error_set(error, errno, "KVM_GET_CLOCK");
-    *state = (struct x86_clock_state){.clock_ns = clock.clock, .tsc_khz = tsc_khz(&vm->vcpu[0])};
+    *state = (struct x86_clock_state){.clock_ns = clock.clock, .tsc_khz = vm->vcpu[0].arch->tsc_khz};
     if ((clock.flags & both) == both) {
         state->realtime_ns = clock.realtime;
         state->host_tsc = clock.host_tsc;

@@ -76,13 +76,12 @@ static bool has_kvmclock(struct vm *vm)
 void vm_get_features(struct vm *vm, struct vm_features *features)
 {
     const struct kvm_cpuid_entry2 *sizes = x86_cpuid_find(vm, 0x80000008u, 0);
-    int khz = ioctl(vm->vcpu[0].fd, KVM_GET_TSC_KHZ, 0);
     int bus_ns = vm_extension(vm, KVM_CAP_X86_APIC_BUS_CYCLES_NS);
 
     *features = (struct vm_features){
         .avx2 = vm->arch->xcr0_avx && processor_has_avx2(),
         .kvmclock = has_kvmclock(vm),
-        .tsc_hz = khz > 0 ? (uint64_t)khz * 1000u : 0,
+        .tsc_hz = (uint64_t)vm->vcpu[0].arch->tsc_khz * 1000u,
         .apic_timer_hz = bus_ns > 0 ? 1000000000u / (uint64_t)bus_ns : APIC_BUS_HZ_DEFAULT,
         .physical_address_bits = 36,
     };

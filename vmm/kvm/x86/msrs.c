@@ -106,33 +106,39 @@ int x86_msr_set_one(struct vcpu *vcpu, uint32_t index, uint64_t value, struct er
     return x86_msrs_set(vcpu, &msrs, error);
 }
 
-/* KVM_GET_MSRS stops at the first MSR that it cannot read: such are left out. */
-static void add_readable(struct vcpu *vcpu, struct x86_msrs *msrs, const uint32_t *indices, size_t count)
+/* KVM_GET_MSRS stops at the first MSR that it cannot read: such are taken out. */
+static int keep_readable(struct vcpu *vcpu, struct x86_msrs *msrs, struct error *error)
 {
-    uint64_t value;
+    for (;;) {
+        struct x86_msrs values = *msrs;
+        int count = ioctl(vcpu->fd, KVM_GET_MSRS, &values);
 
-    for (size_t i = 0; i < count; i++)
-        if (x86_msr_get_one(vcpu, indices[i], &value) == 0)
-            add(msrs, indices[i], 0);
+        if (count < 0)
+            return error_set(error, errno, "KVM_GET_MSRS");
+        if ((uint32_t)count >= msrs->header.nmsrs)
+            return 0;
+        msrs->header.nmsrs--;
+        memmove(&msrs->entries[count], &msrs->entries[count + 1],
+                (msrs->header.nmsrs - (uint32_t)count) * sizeof(msrs->entries[0]));
+    }
 }
 
 /* KVM_GET_MSR_INDEX_LIST does not list MTRRs. */
 static void add_mtrrs(struct vcpu *vcpu, struct x86_msrs *msrs)
 {
     const struct kvm_cpuid_entry2 *leaf1 = x86_cpuid_find(vcpu->vm, 1, 0);
-    uint32_t variable[2 * MSR_MTRR_VARIABLE_MAX];
     uint64_t capabilities;
-    size_t count;
+    uint32_t count;
 
     if (!(leaf1->edx & LEAF1_EDX_MTRR) || x86_msr_get_one(vcpu, MSR_MTRR_CAP, &capabilities) < 0)
         return;
     count = capabilities & 0xff;
     if (count > MSR_MTRR_VARIABLE_MAX)
         count = MSR_MTRR_VARIABLE_MAX;
+    for (size_t i = 0; i < sizeof(mtrr_msrs) / sizeof(mtrr_msrs[0]); i++)
+        add(msrs, mtrr_msrs[i], 0);
     for (uint32_t i = 0; i < 2 * count; i++)
-        variable[i] = MSR_MTRR_PHYS_BASE0 + i;
-    add_readable(vcpu, msrs, mtrr_msrs, sizeof(mtrr_msrs) / sizeof(mtrr_msrs[0]));
-    add_readable(vcpu, msrs, variable, 2 * count);
+        add(msrs, MSR_MTRR_PHYS_BASE0 + i, 0);
 }
 
 static bool listed(const struct kvm_msr_list *list, uint32_t index)
@@ -157,8 +163,9 @@ int x86_msrs_init(struct vm *vm, struct vcpu *vcpu, struct error *error)
     } else {
         for (size_t i = 0; i < sizeof(saved_msrs) / sizeof(saved_msrs[0]); i++)
             if (listed(list, saved_msrs[i]))
-                add_readable(vcpu, msrs, &saved_msrs[i], 1);
+                add(msrs, saved_msrs[i], 0);
         add_mtrrs(vcpu, msrs);
+        result = keep_readable(vcpu, msrs, error);
     }
     free(list);
     return result;

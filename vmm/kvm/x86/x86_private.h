@@ -54,6 +54,7 @@ struct vcpu_arch {
     /* Room for KVM_GET_*, so that neither get nor put allocate. */
     struct x86_msrs msrs;
     uint8_t *xsave; /* vm_arch.xsave_size bytes */
+    uint32_t tsc_khz;
     /* MSRs that name guest memory: put, and not yet set. */
     struct x86_msrs deferred;
 };
@@ -84,6 +85,8 @@ int x86_msr_set_one(struct vcpu *vcpu, uint32_t index, uint64_t value, struct er
 /* clock.c */
 /* The host's TSC and CLOCK_REALTIME at the same moment. */
 void x86_host_time(uint64_t *tsc, uint64_t *realtime_ns);
+/* KVM_GET_TSC_KHZ, 0 where it is not known. */
+uint32_t x86_tsc_khz(struct vcpu *vcpu);
 /* The TSC section of a vCPU's record. */
 struct x86_tsc_state {
     uint64_t guest_tsc; /* when it was saved */
