@@ -66,9 +66,9 @@ int vm_unmap_memory(struct vm *vm, int slot, struct error *error);
 int vm_set_entry(struct vm *vm, uint64_t entry, uint64_t rdi, uint64_t cr3, struct error *error);
 
 /*
- * The vCPU threads run. Pausing returns when every vCPU has left KVM_RUN with the exit that it was in completed. A pause
- * that fails at its deadline is still asked for: the vCPU named parks when it can, so pause again, or resume to take it
- * back. Neither may be called from a bus op. Resuming fails with EIO once a vCPU has failed.
+ * The vCPU threads run. Pausing returns when every vCPU has left KVM_RUN with the exit that it was in completed. A
+ * pause that fails at its deadline is still asked for: the vCPU named parks when it can, so pause again, or resume to
+ * take it back. Neither may be called from a bus op. Resuming fails with EIO once a vCPU has failed.
  */
 int vm_resume(struct vm *vm, struct error *error);
 int vm_pause(struct vm *vm, struct deadline deadline, struct error *error);

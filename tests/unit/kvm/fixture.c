@@ -44,17 +44,29 @@ static void note(struct machine *machine, const char *kind, uint64_t address, si
         memcpy(&access->value, data, size);
 }
 
+static void wait_held(struct machine *machine, const char *kind)
+{
+    while (machine->hold && !strcmp(machine->hold, kind)) {
+        machine->held = true;
+        pthread_cond_broadcast(&machine->changed);
+        pthread_cond_wait(&machine->changed, &machine->lock);
+    }
+}
+
 static void on_mmio_read(void *context, uint64_t address, void *data, size_t size)
 {
     struct machine *machine = context;
     uint8_t *bytes = data;
 
     pthread_mutex_lock(&machine->lock);
+    wait_held(machine, "mr");
     note(machine, "mr", address, size, NULL);
     for (size_t i = 0; i < size; i++)
         bytes[i] = (uint8_t)(address + i);
-    if (address == MMIO_ADDRESS && size == sizeof(machine->last_count))
+    if (address == MMIO_ADDRESS && size == sizeof(machine->last_count)) {
+        machine->lost_count |= ++machine->read_count != machine->last_count;
         memcpy(data, &machine->last_count, size);
+    }
     pthread_mutex_unlock(&machine->lock);
 }
 
@@ -85,11 +97,7 @@ static void on_port_write(void *context, uint16_t port, const void *data, size_t
 
     memcpy(&value, data, size);
     pthread_mutex_lock(&machine->lock);
-    while (machine->hold) {
-        machine->held = true;
-        pthread_cond_broadcast(&machine->changed);
-        pthread_cond_wait(&machine->changed, &machine->lock);
-    }
+    wait_held(machine, "pw");
     note(machine, "pw", port, size, data);
     if (port == PORT_DONE)
         machine->done = true;
@@ -200,25 +208,36 @@ void machine_wait_done(struct machine *machine)
     cr_assert(machine->done, "the guest did not end: fault %d, %s", (int)machine->shared->fault, machine->failure.text);
 }
 
-void machine_hold(struct machine *machine)
+void machine_hold(struct machine *machine, const char *kind)
 {
     struct timespec at = patience();
     int number = 0;
 
     pthread_mutex_lock(&machine->lock);
-    machine->hold = true;
+    machine->hold = kind;
+    machine->held = false;
     while (!machine->held && number != ETIMEDOUT)
         number = pthread_cond_clockwait(&machine->changed, &machine->lock, CLOCK_MONOTONIC, &at);
     pthread_mutex_unlock(&machine->lock);
-    cr_assert(machine->held, "the guest writes to no port");
+    cr_assert(machine->held, "the guest makes no such access");
 }
 
 void machine_release(struct machine *machine)
 {
     pthread_mutex_lock(&machine->lock);
-    machine->hold = false;
+    machine->hold = NULL;
     pthread_cond_broadcast(&machine->changed);
     pthread_mutex_unlock(&machine->lock);
+}
+
+void machine_stop_in_access(struct machine *machine, const char *kind)
+{
+    struct error error = ERROR_INIT;
+
+    machine_hold(machine, kind);
+    cr_assert(vm_pause(machine->vm, deadline_in_ms(1), &error) == -1, "paused in the middle of an access");
+    machine_release(machine);
+    machine_stop(machine);
 }
 
 void machine_wait_failure(struct machine *machine)
@@ -298,6 +317,9 @@ uint64_t machine_move(struct machine *from, struct machine *to, unsigned int vcp
     machine_stop(from);
     paused = clock_now_ns();
     machine_start(to, vcpus, irqchip, NULL);
+    to->last_count = from->last_count;
+    to->read_count = from->read_count;
+    to->lost_count = from->lost_count;
     machine_save(from, vcpus, &record);
     memcpy(to->ram, from->ram, RAM_SIZE);
     machine_load(to, vcpus, &record);

@@ -54,13 +54,14 @@ struct machine {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool done;
-    bool hold; /* port writes wait */
-    bool held; /* one does */
+    const char *hold; /* the kind of access that waits: "pw" or "mr" */
+    bool held;        /* one does */
     unsigned int failures;
     struct error failure;
     size_t access_count;
     struct access access[ACCESSES_MAX];
-    uint32_t last_count; /* of guest_count */
+    uint32_t last_count; /* of guest_count: what it wrote, and how many reads followed */
+    uint32_t read_count;
     bool lost_count;
 };
 
@@ -79,9 +80,11 @@ void machine_run(struct machine *machine);
 void machine_stop(struct machine *machine);
 /* Waits for a write to PORT_DONE. */
 void machine_wait_done(struct machine *machine);
-/* Makes port writes wait, and returns when one does; lets them go on. */
-void machine_hold(struct machine *machine);
+/* Makes accesses of a kind wait, "pw" or "mr", and returns when one does; lets them go on. */
+void machine_hold(struct machine *machine, const char *kind);
 void machine_release(struct machine *machine);
+/* Pauses so that the vCPU has certainly been in such an access. */
+void machine_stop_in_access(struct machine *machine, const char *kind);
 void machine_wait_failure(struct machine *machine);
 /* Waits until *counter, which the guest counts, is at least value. */
 void wait_counter(struct machine *machine, volatile uint64_t *counter, uint64_t value);

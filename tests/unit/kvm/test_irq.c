@@ -24,6 +24,13 @@ static void signal_eventfd(int fd)
     cr_assert(write(fd, &one, sizeof(one)) == sizeof(one));
 }
 
+static uint64_t take(int fd)
+{
+    uint64_t count = 0;
+
+    return read(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
+}
+
 static int add_route(uint32_t data)
 {
     struct error error = ERROR_INIT;
@@ -83,10 +90,10 @@ Test(irq, deassigning_flushes_what_was_signalled)
     cr_assert(vm_irqfd_deassign(machine.vm, gsi, fd, &error) == 0, "%s", error.text);
     /* From here on the eventfd reaches nobody: what counts is what came before. */
     signal_eventfd(fd);
+    cr_expect(take(fd) == 1);
     machine.shared->stop = 1;
     machine_wait_done(&machine);
     cr_expect(machine.shared->ticks == 1);
-    cr_expect(vm_irqfd_deassign(machine.vm, gsi, fd, &error) == 0 || error.number);
     machine_end(&machine);
     close(fd);
 }
@@ -135,13 +142,6 @@ Test(irq, routes_run_out_with_an_error)
     cr_expect(gsi == -1 && error.number == ENOSPC && count > 900);
     cr_expect(vm_msi_routes_commit(machine.vm, &error) == 0, "%s", error.text);
     machine_end(&machine);
-}
-
-static uint64_t take(int fd)
-{
-    uint64_t count = 0;
-
-    return read(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
 }
 
 Test(irq, an_ioeventfd_takes_the_writes_that_match)

@@ -198,6 +198,43 @@ Test(record, a_section_that_is_repeated_or_missing_is_named)
     end();
 }
 
+/* The record with section tag a byte shorter or longer, and its framing right. */
+static void refuse_resized(const struct buffer *whole, uint32_t tag, put_function *put, bool longer)
+{
+    struct error error = ERROR_INIT;
+    size_t size, before, after;
+    uint8_t *data = section(whole, tag, &size), *changed;
+    uint32_t new_size = htole32((uint32_t)size + (longer ? 1 : -1u));
+
+    before = (size_t)(data - whole->data);
+    after = whole->size - before - size;
+    changed = malloc(whole->size + (longer ? 1 : -(size_t)1));
+    memcpy(changed, whole->data, before);
+    memcpy(changed + before - sizeof(new_size), &new_size, sizeof(new_size));
+    memcpy(changed + before, data, size - 1);
+    if (longer)
+        memset(changed + before + size - 1, 0, 2);
+    memcpy(changed + before + le32toh(new_size), data + size, after);
+    cr_expect(put(changed, before + le32toh(new_size) + after, &error) == -1, "section %u", tag);
+    cr_expect(strstr(error.text, "section '"), "%s", error.text);
+    free(changed);
+}
+
+Test(record, a_section_of_a_wrong_size_is_refused)
+{
+    need_kvm();
+    start(VM_IRQCHIP_FULL);
+    for (uint32_t tag = 1; tag <= 10; tag++) {
+        refuse_resized(&record.vcpu[0], tag, put_vcpu, false);
+        refuse_resized(&record.vcpu[0], tag, put_vcpu, true);
+    }
+    for (uint32_t tag = 1; tag <= 5; tag++) {
+        refuse_resized(&record.vm, tag, put_vm, false);
+        refuse_resized(&record.vm, tag, put_vm, true);
+    }
+    end();
+}
+
 Test(record, msrs_are_checked)
 {
     struct kvm_msr_entry entry;

@@ -8,21 +8,6 @@
 
 static struct machine machines[2];
 
-/* Migrates n times, each after the guest went on for a while; returns where it runs. */
-static struct machine *migrate_times(unsigned int times, unsigned int vcpus, enum vm_irqchip irqchip,
-                                     const uint8_t *guest)
-{
-    machine_start(&machines[0], vcpus, irqchip, guest);
-    machine_run(&machines[0]);
-    for (unsigned int i = 0; i < times; i++) {
-        struct machine *from = &machines[i % 2];
-
-        wait_counter(from, &from->shared->count, from->shared->count + 1000);
-        machine_migrate(from, &machines[(i + 1) % 2], vcpus, irqchip);
-    }
-    return &machines[times % 2];
-}
-
 /* Time runs on while nobody runs: the guest sees a step of at least that length, in kvmclock and in the TSC. What KVM
  * has written of its clock is spoilt, so that the destination's must write it anew. */
 Test(state, time_goes_on)
@@ -136,7 +121,15 @@ Test(state, the_periodic_timer_goes_on)
     uint64_t ticks;
 
     need_kvm();
-    last = migrate_times(3, 1, VM_IRQCHIP_SPLIT, guest_periodic);
+    machine_start(&machines[0], 1, VM_IRQCHIP_SPLIT, guest_periodic);
+    machine_run(&machines[0]);
+    for (unsigned int i = 0; i < 4; i++) {
+        struct machine *from = &machines[i % 2];
+
+        wait_counter(from, &from->shared->count, from->shared->count + 1000);
+        machine_migrate(from, &machines[(i + 1) % 2], 1, VM_IRQCHIP_SPLIT);
+    }
+    last = &machines[0];
     ticks = last->shared->ticks;
     wait_counter(last, &last->shared->ticks, ticks + 5);
     last->shared->stop = 1;
@@ -229,14 +222,56 @@ Test(state, processors_go_on_with_the_full_irqchip)
     processors_go_on(VM_IRQCHIP_FULL);
 }
 
+/* A table of routes with an MSI in it has the pins' routes still. */
+static void commit_routes(struct machine *machine)
+{
+    struct error error = ERROR_INIT;
+
+    cr_assert(vm_msi_route_add(machine->vm, APIC_MSI_ADDRESS, 0x50, &error) >= 0, "%s", error.text);
+    cr_assert(vm_msi_routes_commit(machine->vm, &error) == 0, "%s", error.text);
+}
+
 Test(state, pit_and_ioapic_go_on)
 {
-    struct machine *last;
+    need_kvm();
+    machine_start(&machines[0], 1, VM_IRQCHIP_FULL, guest_pit);
+    commit_routes(&machines[0]);
+    machine_run(&machines[0]);
+    for (unsigned int i = 0; i < 4; i++) {
+        struct machine *from = &machines[i % 2], *to = &machines[(i + 1) % 2];
+
+        wait_counter(from, &from->shared->ticks, from->shared->ticks + 5);
+        machine_move(from, to, 1, VM_IRQCHIP_FULL);
+        commit_routes(to);
+        machine_run(to);
+    }
+    wait_counter(&machines[0], &machines[0].shared->ticks, machines[0].shared->ticks + 5);
+    machines[0].shared->stop = 1;
+    machine_wait_done(&machines[0]);
+    machine_end(&machines[0]);
+}
+
+/* The pause falls into an access, which is complete when the state is read: not made again on the destination. */
+Test(state, accesses_are_made_once)
+{
+    static const char *const kinds[] = {"pw", "mr"};
+    struct machine *last = &machines[0];
 
     need_kvm();
-    last = migrate_times(3, 1, VM_IRQCHIP_FULL, guest_pit);
-    wait_counter(last, &last->shared->ticks, last->shared->ticks + 5);
+    machine_start(&machines[0], 1, VM_IRQCHIP_SPLIT, guest_count);
+    machine_run(&machines[0]);
+    for (unsigned int i = 0; i < 20; i++) {
+        struct machine *from = &machines[i % 2];
+
+        wait_counter(from, &from->shared->count, from->shared->count + 10);
+        machine_stop_in_access(from, kinds[i / 2 % 2]);
+        last = &machines[(i + 1) % 2];
+        machine_migrate(from, last, 1, VM_IRQCHIP_SPLIT);
+    }
+    wait_counter(last, &last->shared->count, last->shared->count + 10);
     last->shared->stop = 1;
     machine_wait_done(last);
+    cr_expect(last->shared->fault == 0, "a read was lost");
+    cr_expect(!last->lost_count, "an access was lost or made twice");
     machine_end(last);
 }
