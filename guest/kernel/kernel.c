@@ -57,7 +57,6 @@ _Noreturn void kernel_boot(uint64_t tree, uint64_t start_info)
     struct kernel_vcpu *vcpu = &kernel_vcpus[0];
 
     segments_load(vcpu);
-    paging_protect_image();
     enable_vector_state();
     if (start_info) {
         mask_pic();

@@ -47,8 +47,6 @@ _Noreturn void kernel_halt(void);
 uint64_t kernel_gate(struct kernel_vcpu *vcpu, uint64_t gate, uint64_t argument0, uint64_t argument1,
                      uint64_t argument2);
 
-/* Gives CPL 3 its part of the image: text, read only, and data. */
-void paging_protect_image(void);
 /* CPL 3 may read the first page too: some firmware leaves PVH's start information there. */
 void paging_open_first_page(void);
 bool paging_map(uint64_t start, uint64_t size, enum gate_map kind);

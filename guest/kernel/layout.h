@@ -5,6 +5,10 @@
 
 /* The linker script puts the 256 interrupt stubs, of 16 bytes each, at the image's start. */
 #define IMAGE_START 0x100000
+/* CPL 3's data, the kernel's data, and the end of what 4 KiB pages map. The linker script has the same numbers. */
+#define IMAGE_USER_START 0x120000
+#define IMAGE_KERNEL_START 0x140000
+#define IMAGE_END 0x200000
 
 #define SELECTOR_KERNEL_CODE 0x08
 #define SELECTOR_KERNEL_DATA 0x10
@@ -21,6 +25,7 @@
 
 /* Where the application processors start, in real mode: SIPI vector 8. */
 #define TRAMPOLINE_ADDRESS 0x8000
+#define TRAMPOLINE_END 0x9000
 
 #define CR0_VALUE 0x80010033 /* PG, WP, NE, ET, MP, PE */
 #define CR4_VALUE 0x660      /* OSXMMEXCPT, OSFXSR, MCE, PAE */

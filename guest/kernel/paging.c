@@ -22,7 +22,6 @@
 #define TABLES_MAX 48
 
 extern uint64_t kernel_pml4[ENTRIES], kernel_pt[ENTRIES];
-extern const uint8_t image_text_end[], image_user_end[], image_end[];
 
 struct page_table {
     uint64_t entry[ENTRIES];
@@ -31,23 +30,9 @@ struct page_table {
 static struct page_table tables[TABLES_MAX] KERNEL_BSS;
 static uint32_t tables_used KERNEL_BSS;
 
-static void protect(uint64_t start, uint64_t end, uint64_t flags)
-{
-    for (uint64_t page = start; page < end; page += 4096)
-        kernel_pt[page >> 12] = page | flags | PTE_PRESENT | PTE_ACCESSED_DIRTY;
-}
-
-void paging_protect_image(void)
-{
-    protect(IMAGE_START, (uint64_t)image_text_end, PTE_USER);
-    protect((uint64_t)image_text_end, (uint64_t)image_user_end, PTE_USER | PTE_WRITE | PTE_NX);
-    protect((uint64_t)image_user_end, (uint64_t)image_end, PTE_WRITE | PTE_NX);
-    cr3_write(cr3_read());
-}
-
 void paging_open_first_page(void)
 {
-    protect(0, 4096, PTE_USER | PTE_NX);
+    kernel_pt[0] = PTE_PRESENT | PTE_USER | PTE_NX | PTE_ACCESSED_DIRTY;
 }
 
 /* The table that entry refers to, a new one where there is none; NULL where there are no more. */

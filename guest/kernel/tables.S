@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * GDT, IDT and the first page tables, laid out by the assembler: instructions at CPL 0 are dear on some hosts, and these
- * tables need none.
+ * GDT, IDT and the first page tables, laid out by the assembler: instructions at CPL 0 are dear on some hosts, and writes
+ * to page tables dearer still.
  */
 #include "guest/kernel/layout.h"
 
 #define PTE_TABLE 0x27       /* A U W P */
-#define PTE_PAGE 0x63        /* D A W P */
-#define PTE_USER_NX 0x8000000000000067
+#define PTE_KERNEL_TEXT 0x63 /* D A W P */
+#define PTE_KERNEL 0x8000000000000063
+#define PTE_USER_TEXT 0x65 /* D A U P */
+#define PTE_USER 0x8000000000000067
 #define PTE_LARGE_UNCACHED_NX 0x80000000000000fb /* PS D A PCD PWT W P */
 
         .section .kernel.data, "aw"
@@ -32,23 +34,23 @@ kernel_pd_high:
         .fill 511 - ((APIC_ADDRESS & 0x3fffffff) >> 21), 8, 0
 /*
  * The first 2 MiB. Nothing at 0, the trampoline is the kernel's, the rest of the first 1 MiB is where PVH leaves what it
- * has to say. The image is the kernel's until paging_protect_image().
+ * has to say; then the image.
  */
+.macro pages end, flags
+        .rept ((\end) >> 12) - page
+        .quad (page << 12) + \flags
+        .set page, page + 1
+        .endr
+.endm
+        .set page, 1
 kernel_pt:
         .quad 0
-        .set page, 1
-        .rept 255
-        .if page == TRAMPOLINE_ADDRESS >> 12
-        .quad (page << 12) + PTE_PAGE
-        .else
-        .quad (page << 12) + PTE_USER_NX
-        .endif
-        .set page, page + 1
-        .endr
-        .rept 256
-        .quad (page << 12) + PTE_PAGE
-        .set page, page + 1
-        .endr
+        pages TRAMPOLINE_ADDRESS, PTE_USER
+        pages TRAMPOLINE_END, PTE_KERNEL_TEXT
+        pages IMAGE_START, PTE_USER
+        pages IMAGE_USER_START, PTE_USER_TEXT
+        pages IMAGE_KERNEL_START, PTE_USER
+        pages IMAGE_END, PTE_KERNEL
 
 /* An interrupt gate for each stub: see interrupt.S. */
         .globl kernel_idt

@@ -142,7 +142,7 @@ static volatile uint32_t *msix_entry(const struct pci_device *device, uint32_t v
     return (volatile uint32_t *)(device->msix_table + (uint64_t)vector * MSIX_ENTRY_SIZE);
 }
 
-/* Out of reset each vector is masked; a firmware may have left them otherwise, so the function is masked meanwhile. */
+/* Each vector is masked out of reset, and stays so until it is routed. */
 static const char *enable_msix(struct pci_device *device)
 {
     uint32_t control, table;
@@ -158,11 +158,6 @@ static const char *enable_msix(struct pci_device *device)
             device->bar[table & MSIX_TABLE_BAR].size)
         return "its MSI-X table is in no BAR";
     device->msix_table = device->bar[table & MSIX_TABLE_BAR].address + (table & ~MSIX_TABLE_BAR);
-    pci_write32(device, device->msix, control | MSIX_CONTROL_ENABLE | MSIX_CONTROL_MASK);
-    for (uint32_t i = 0; i < device->vectors; i++) {
-        if (!(msix_entry(device, i)[3] & MSIX_ENTRY_MASKED))
-            msix_entry(device, i)[3] = MSIX_ENTRY_MASKED;
-    }
     pci_write32(device, device->msix, (control | MSIX_CONTROL_ENABLE) & ~MSIX_CONTROL_MASK);
     return NULL;
 }
