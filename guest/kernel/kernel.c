@@ -89,11 +89,14 @@ static struct kernel_vcpu *this_vcpu(void)
     return (struct kernel_vcpu *)(rsp & -(uint64_t)KERNEL_STACK_SIZE);
 }
 
-/* An exception inside of the report of an exception can only be told by the port. */
+/* The first is told by CPL 3; an exception on its way there, or in there, can only be told by the port. */
 static _Noreturn void report_exception(struct kernel_vcpu *vcpu, const struct kernel_frame *frame)
 {
-    if (__atomic_exchange_n(&exception_taken, vcpu->index + 1, __ATOMIC_ACQ_REL) != 0) {
-        if (exception_taken == vcpu->index + 1)
+    uint32_t taken = 0; /* by vCPU taken - 1 */
+
+    if (!__atomic_compare_exchange_n(&exception_taken, &taken, vcpu->index + 1, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE)) {
+        if (taken == vcpu->index + 1)
             port_write32(GUEST_TEST_PORT + GUEST_TEST_COMMAND, GUEST_TEST_FAILED);
         kernel_halt();
     }
