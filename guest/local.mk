@@ -77,7 +77,7 @@ GUEST_OBJECTS = $(addsuffix .guest.o,$(GUEST_COMPILED))
 
 guestdir = $(pkgdatadir)
 guest_DATA = guest/stopcopy-guest.elf
-EXTRA_DIST += guest/guest.ld $(GUEST_COMPILED) $(GUEST_INCLUDED)
+EXTRA_DIST += docs/guest.md guest/guest.ld $(GUEST_COMPILED) $(GUEST_INCLUDED)
 CLEANFILES += guest/stopcopy-guest.elf $(GUEST_OBJECTS)
 
 $(GUEST_OBJECTS): %.guest.o: $(top_srcdir)/% $(addprefix $(top_srcdir)/,$(GUEST_INCLUDED) $(GUEST_CONTRACTS)) \
