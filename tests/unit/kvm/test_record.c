@@ -347,3 +347,33 @@ Test(record, is_the_same_when_put_and_got_again)
     record_free(&again);
     end();
 }
+
+/* What the proof's tests break on purpose breaks that register and nothing else. */
+Test(record, a_changed_register_arrives_changed)
+{
+    struct error error = ERROR_INIT;
+    struct machine other;
+    struct record again;
+    size_t size, tsc, changed = 0;
+
+    need_kvm();
+    start(VM_IRQCHIP_SPLIT);
+    machine_start(&other, 1, VM_IRQCHIP_SPLIT, NULL);
+    memset(&again, 0, sizeof(again));
+    buffer_put(&again.vcpu[0], record.vcpu[0].data, record.vcpu[0].size);
+    cr_expect(vm_vcpu_state_change_register(again.vcpu[0].data, 15, 0, &error) == -1);
+    cr_assert(vm_vcpu_state_change_register(again.vcpu[0].data, again.vcpu[0].size, 0, &error) == 0, "%s", error.text);
+    cr_assert(vm_vcpu_put_state(other.vm, 0, again.vcpu[0].data, again.vcpu[0].size, NULL, &error) == 0, "%s",
+              error.text);
+    record_free(&again);
+    machine_save(&other, 1, &again);
+    tsc = (size_t)(section(&record.vcpu[0], 7, &size) - record.vcpu[0].data);
+    for (size_t i = 0; i < again.vcpu[0].size; i++)
+        if (i < tsc || i >= tsc + size)
+            changed += record.vcpu[0].data[i] != again.vcpu[0].data[i];
+    cr_expect(changed == 1, "%zu bytes", changed);
+    cr_expect((section(&record.vcpu[0], 4, &size)[208] ^ section(&again.vcpu[0], 4, &size)[208]) == 1);
+    record_free(&again);
+    machine_end(&other);
+    end();
+}

@@ -371,5 +371,7 @@ int vm_vcpu_state_change_register(void *record, size_t size, unsigned int index,
         return -1;
     xsave = (uint8_t *)record + ((const uint8_t *)sections[SECTION_XSAVE].data - (const uint8_t *)record);
     xsave[XSAVE_XMM3] ^= 1;
+    /* Where the SSE registers are said to be in their initial state, their bytes do not count. */
+    xsave[XSAVE_XSTATE_BV] |= XCR0_SSE;
     return 0;
 }
