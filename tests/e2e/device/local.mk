@@ -4,7 +4,9 @@ DEVICE_E2E_SOURCES = tests/e2e/device/client.c tests/e2e/device/client.h
 DEVICE_E2E_LIBS = libcommon.a $(CRITERION_LIBS) -lm
 DEVICE_E2E_TESTS = \
 	tests/e2e/device/migration_test \
-	tests/e2e/device/operations_test
+	tests/e2e/device/operations_test \
+	tests/e2e/device/program_test \
+	tests/e2e/device/protocol_test
 check_PROGRAMS += $(DEVICE_E2E_TESTS)
 TESTS += $(DEVICE_E2E_TESTS)
 
@@ -14,4 +16,10 @@ tests_e2e_device_migration_test_LDADD = $(DEVICE_E2E_LIBS)
 tests_e2e_device_operations_test_SOURCES = tests/e2e/device/operations_test.c $(DEVICE_E2E_SOURCES)
 tests_e2e_device_operations_test_CFLAGS = $(UNIT_CFLAGS)
 tests_e2e_device_operations_test_LDADD = $(DEVICE_E2E_LIBS)
+tests_e2e_device_program_test_SOURCES = tests/e2e/device/program_test.c $(DEVICE_E2E_SOURCES)
+tests_e2e_device_program_test_CFLAGS = $(UNIT_CFLAGS)
+tests_e2e_device_program_test_LDADD = $(DEVICE_E2E_LIBS)
+tests_e2e_device_protocol_test_SOURCES = tests/e2e/device/protocol_test.c $(DEVICE_E2E_SOURCES)
+tests_e2e_device_protocol_test_CFLAGS = $(UNIT_CFLAGS)
+tests_e2e_device_protocol_test_LDADD = $(DEVICE_E2E_LIBS)
 endif

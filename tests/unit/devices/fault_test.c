@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The faults do what they say, and nothing else. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/faults/fault.h"
+#include "host.h"
+#include "stopcopy/dma_device.h"
+
+#define STOP VFIO_DEVICE_STATE_STOP
+#define RUNNING VFIO_DEVICE_STATE_RUNNING
+#define STOP_COPY VFIO_DEVICE_STATE_STOP_COPY
+#define RESUMING VFIO_DEVICE_STATE_RESUMING
+
+static struct test_host host;
+
+static struct device *faulty_device(const char *text)
+{
+    struct device_options options = test_device_options();
+    struct fault_request request;
+    struct error error = ERROR_INIT;
+    struct device *device = test_device_new(&host, &options);
+
+    cr_assert_eq(fault_parse(text, &request, &error), 0, "%s", error.text);
+    device = fault_push(&request, device, &error);
+    cr_assert_not_null(device);
+    return device;
+}
+
+Test(fault, parsing)
+{
+    struct fault_request request;
+    struct error error = ERROR_INIT;
+
+    cr_expect_eq(fault_parse("completion-repeated", &request, &error), 0);
+    cr_expect_not(request.has_at);
+    cr_expect_eq(fault_parse("completion-repeated,at=12", &request, &error), 0);
+    cr_expect(request.has_at && request.at == 12);
+    cr_expect_lt(fault_parse("", &request, &error), 0);
+    cr_expect_lt(fault_parse("no-such-fault", &request, &error), 0);
+    cr_expect_lt(fault_parse("completion-repeated,when=1", &request, &error), 0);
+    cr_expect_lt(fault_parse("completion-repeated,at=x", &request, &error), 0);
+}
+
+static void write32(struct device *device, uint32_t offset, uint32_t value)
+{
+    cr_assert_eq(device_region_write(device, 0, offset, &value, sizeof(value)), 0);
+}
+
+/* Ring at 0, completions at 4 KiB, shared record at 8 KiB; without latency, so that a doorbell does it all. */
+static void start_queue(struct device *device)
+{
+    const uint16_t command = 6;
+
+    cr_assert_eq(device_region_write(device, VFIO_PCI_CONFIG_REGION_INDEX, 4, &command, sizeof(command)), 0);
+    write32(device, DMA_REG_QUEUE(0) + DMA_QUEUE_REG_COMPLETIONS_LOW, 4096);
+    write32(device, DMA_REG_QUEUE(0) + DMA_QUEUE_REG_SHARED_LOW, 8192);
+    write32(device, DMA_REG_QUEUE(0) + DMA_QUEUE_REG_ENTRIES, 8);
+    write32(device, DMA_REG_QUEUE(0) + DMA_QUEUE_REG_ENABLE, 1);
+}
+
+static struct dma_queue_shared *shared(void)
+{
+    return (struct dma_queue_shared *)(host.memory + 8192);
+}
+
+static uint64_t completion_sequence(uint64_t slot)
+{
+    struct dma_completion completion;
+
+    memcpy(&completion, host.memory + 4096 + slot % 8 * sizeof(completion), sizeof(completion));
+    return completion.sequence;
+}
+
+static void nops(struct device *device, unsigned int count)
+{
+    for (unsigned int i = 0; i < count; i++) {
+        struct dma_descriptor nop = {.opcode = DMA_OP_NOP, .sequence = shared()->tail + 1};
+
+        memcpy(host.memory + shared()->tail % 8 * sizeof(nop), &nop, sizeof(nop));
+        shared()->tail++;
+        write32(device, DMA_PAGE_DOORBELLS, 1);
+    }
+}
+
+Test(fault, completion_repeated)
+{
+    struct device *device;
+
+    test_host_init(&host);
+    device = faulty_device("completion-repeated,at=3");
+    start_queue(device);
+    nops(device, 2);
+    cr_expect_eq(shared()->completed, 2);
+    nops(device, 1);
+    cr_expect_eq(shared()->completed, 4);
+    cr_expect_eq(completion_sequence(2), 3);
+    cr_expect_eq(completion_sequence(3), 3);
+    nops(device, 1);
+    cr_expect_eq(shared()->completed, 5);
+    cr_expect_eq(completion_sequence(4), 4);
+    device_destroy(device);
+}
+
+Test(fault, completion_repeated_after_a_resume)
+{
+    struct device *device;
+
+    test_host_init(&host);
+    device = faulty_device("completion-repeated");
+    start_queue(device);
+    nops(device, 20);
+    cr_expect_eq(shared()->completed, 20);
+    cr_assert_eq(device_arc(device, RUNNING, STOP), 0);
+    cr_assert_eq(device_arc(device, STOP, RUNNING), 0);
+    nops(device, 4);
+    cr_expect_eq(shared()->completed, 24);
+    nops(device, 1);
+    cr_expect_eq(shared()->completed, 26);
+    device_destroy(device);
+}
+
+Test(fault, device_byte_changed)
+{
+    struct device_options options = test_device_options();
+    struct device *source, *device;
+    uint8_t *data, *memory;
+    uint64_t memory_size;
+    size_t size;
+
+    test_host_init(&host);
+    source = test_device_new(&host, &options);
+    start_queue(source);
+    memset(host.memory + 16384, 0x40, 4096);
+    memcpy(host.memory,
+           &(struct dma_descriptor){
+               .opcode = DMA_OP_STORE, .length = 100, .sequence = 1, .source = 16384, .operand = 4100},
+           sizeof(struct dma_descriptor));
+    shared()->tail = 1;
+    write32(source, DMA_PAGE_DOORBELLS, 1);
+    cr_assert_eq(device_arc(source, RUNNING, STOP), 0);
+    cr_assert_eq(device_arc(source, STOP, STOP_COPY), 0);
+    data = test_device_read_all(source, &size);
+
+    device = faulty_device("device-byte-changed");
+    cr_assert_eq(device_arc(device, RUNNING, STOP), 0);
+    cr_assert_eq(device_arc(device, STOP, RESUMING), 0);
+    cr_assert_eq(device_data_write(device, data, size), 0);
+    cr_assert_eq(device_arc(device, RESUMING, STOP), 0);
+    memory = device_memory(device, &memory_size);
+    cr_expect_eq(memory[4100], 0x41);
+    cr_expect_eq(memory[4101], 0x40);
+    cr_expect_eq(memory[0], 0);
+    device_destroy(device);
+    device_destroy(source);
+    free(data);
+}
