@@ -38,3 +38,4 @@ DEVICES_LIBS = libdevices.a libcommon.a $(JANSSON_LIBS) $(ISAL_LIBS) -lm
 bin_PROGRAMS += stopcopy-device
 stopcopy_device_SOURCES = devices/main.c
 stopcopy_device_LDADD = $(DEVICES_LIBS)
+EXTRA_DIST += docs/device.md

@@ -236,6 +236,43 @@ Test(state, numbers_of_an_enemy_do_no_harm)
     free(data);
 }
 
+/* States that no device of this kind could have got into, in a stream that is whole. */
+Test(state, impossible_states_are_refused)
+{
+    static const struct {
+        uint32_t section, word, value;
+    } cases[] = {
+        {1, 0, 2},  {1, 1, 2},          {1, 7, 1},  {1, 10, 1},   {4, 2, 1},        {5, 0, 1},  {5, 1, 2},
+        {5, 2, 4},  {5, 3, 1},          {5, 4, 3},  {5, 4, 2048}, {5, 5, 1},        {5, 5, 65}, {5, 6, 4},
+        {5, 12, 0}, {5, 12, 1 + 8 + 1}, {5, 13, 1}, {6, 2, 2},    {6, 3, 2},        {6, 3, 4},  {7, 0, 0},
+        {7, 2, 0},  {2, 0, 3},          {2, 1, 1},  {2, 2, 1},    {2, 2, 4096 * 2}, {2, 3, 1},
+    };
+    struct section sections[32];
+    size_t size, count;
+    uint8_t *data = save_one_at_work(&size);
+    struct device *device = new_stopped();
+
+    count = find_sections(data, size, sections, 32);
+    for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+        const struct section *section = sections;
+        uint32_t value = htole32(cases[c].value);
+        uint8_t kept[4], *place;
+
+        while (section->type != cases[c].section && section < sections + count - 1)
+            section++;
+        cr_assert_eq(section->type, cases[c].section);
+        place = data + section->at + 12 + 4 * cases[c].word;
+        memcpy(kept, place, 4);
+        memcpy(place, &value, 4);
+        seal(data, section);
+        expect_refused(device, data, size, c);
+        memcpy(place, kept, 4);
+        seal(data, section);
+    }
+    device_destroy(device);
+    free(data);
+}
+
 /* Each section once more or once less, with numbers and checksums made right again. */
 Test(state, sections_missing_or_twice)
 {
