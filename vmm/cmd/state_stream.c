@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/vfio/migration.h"
@@ -88,8 +89,26 @@ static int save_to(struct vfio_data_session *session, int fd, const char *path, 
     status = migration_read_all(session, buffer, BUFFER_SIZE, sink_write, &sink, bytes, error);
     progress_end(&sink.progress);
     free(buffer);
-    if (status == 0 && fsync(fd) < 0)
-        status = error_set(error, errno, "writing to %s", path);
+    return status;
+}
+
+/* A pipe or a device is written to, and not replaced. */
+static bool is_special(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 && !S_ISREG(status.st_mode);
+}
+
+static int save_to_special(struct vfio_data_session *session, const char *path, uint64_t *bytes, struct error *error)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    int status;
+
+    if (fd < 0)
+        return error_set(error, errno, "%s cannot be opened", path);
+    status = save_to(session, fd, path, bytes, error);
+    close(fd);
     return status;
 }
 
@@ -99,12 +118,16 @@ int state_stream_save(struct vfio_data_session *session, const char *path, uint6
     int status;
     int fd;
 
+    if (is_special(path))
+        return save_to_special(session, path, bytes, error);
     if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= (int)sizeof(temporary))
         return error_set(error, ENAMETOOLONG, "%s", path);
     fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return error_set(error, errno, "%s cannot be made", temporary);
     status = save_to(session, fd, temporary, bytes, error);
+    if (status == 0 && fsync(fd) < 0)
+        status = error_set(error, errno, "writing to %s", temporary);
     if (close(fd) < 0 && status == 0)
         status = error_set(error, errno, "writing to %s", temporary);
     if (status == 0 && rename(temporary, path) < 0)
