@@ -40,7 +40,7 @@ static int wait_for_answer(struct connection *connection, int socket, struct dea
     if (count == 0 && deadline_expired(deadline))
         return connection_fail(connection, ETIMEDOUT, "the client does not answer a DMA command");
     if (socket != connection->socket && poll_fds[1].revents & (POLLRDHUP | POLLHUP | POLLERR))
-        return connection_fail(connection, ECONNRESET, "the client closed the connection");
+        return connection_fail(connection, 0, "the client closed the connection");
     return 0;
 }
 

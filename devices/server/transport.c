@@ -71,13 +71,14 @@ static int receive_some(struct receiver *receiver, int socket, void *data, size_
     ssize_t count = io_receive(socket, data, size, message->fds + message->fd_count, &fd_count,
                                (struct deadline){.at_ns = 0}, "the client", error);
 
+    if (count < 0 && error->number == ETIMEDOUT)
+        return 0;
+    /* A client that leaves before it has read our last reply resets the connection: between messages that is an end. */
+    if (count == 0 || (count < 0 && error->number == ECONNRESET))
+        return error_set(error, receiver->have ? EPROTO : 0, "the client left in the middle of a message");
     if (count < 0)
-        return error->number == ETIMEDOUT ? 0 : -1;
-    message->fd_count += fd_count;
-    if (count == 0) {
-        error_set(error, receiver->have ? ECONNRESET : 0, "the client closed the connection");
         return -1;
-    }
+    message->fd_count += fd_count;
     if (!receiver->have)
         receiver->stalled = deadline_in_ms(TRANSPORT_STALL_MS);
     receiver->have += (size_t)count;
@@ -127,6 +128,11 @@ int transport_send(int socket, struct vfio_user_header *header, const struct iov
         size += payload[i].iov_len;
     }
     header->size = (uint32_t)size;
-    return io_send(socket, vector, 1 + payload_count, fds, fd_count, deadline_in_ms(TRANSPORT_STALL_MS), "the client",
-                   error);
+    if (io_send(socket, vector, 1 + payload_count, fds, fd_count, deadline_in_ms(TRANSPORT_STALL_MS), "the client",
+                error) == 0)
+        return 0;
+    /* A client that left is no failure of anybody's. */
+    if (error->number == EPIPE || error->number == ECONNRESET)
+        error->number = 0;
+    return -1;
 }

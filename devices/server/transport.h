@@ -47,7 +47,8 @@ int receiver_poll(struct receiver *receiver, int socket, struct message **messag
 /* Is a message half there? Then receiver->stalled is when to give up on it. */
 bool receiver_in_message(const struct receiver *receiver);
 
-/* Sends a header and a payload of the vector with descriptors; header->size is filled in. */
+/* Sends a header and a payload of the vector with descriptors; header->size is filled in. number is 0 in *error where the
+ * client has left. */
 int transport_send(int socket, struct vfio_user_header *header, const struct iovec *payload, size_t payload_count,
                    const int *fds, size_t fd_count, struct error *error);
 

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 if HAVE_CRITERION
-DEVICE_E2E_SOURCES = tests/e2e/device/client.c tests/e2e/device/client.h
+DEVICE_E2E_SOURCES = \
+	tests/e2e/device/client.c tests/e2e/device/client.h \
+	tests/e2e/device/client_queue.c
 DEVICE_E2E_LIBS = libcommon.a $(CRITERION_LIBS) -lm
 DEVICE_E2E_TESTS = \
+	tests/e2e/device/features_test \
+	tests/e2e/device/interrupts_test \
 	tests/e2e/device/migration_test \
 	tests/e2e/device/operations_test \
 	tests/e2e/device/program_test \
@@ -10,6 +14,12 @@ DEVICE_E2E_TESTS = \
 check_PROGRAMS += $(DEVICE_E2E_TESTS)
 TESTS += $(DEVICE_E2E_TESTS)
 
+tests_e2e_device_features_test_SOURCES = tests/e2e/device/features_test.c $(DEVICE_E2E_SOURCES)
+tests_e2e_device_features_test_CFLAGS = $(UNIT_CFLAGS)
+tests_e2e_device_features_test_LDADD = $(DEVICE_E2E_LIBS)
+tests_e2e_device_interrupts_test_SOURCES = tests/e2e/device/interrupts_test.c $(DEVICE_E2E_SOURCES)
+tests_e2e_device_interrupts_test_CFLAGS = $(UNIT_CFLAGS)
+tests_e2e_device_interrupts_test_LDADD = $(DEVICE_E2E_LIBS)
 tests_e2e_device_migration_test_SOURCES = tests/e2e/device/migration_test.c $(DEVICE_E2E_SOURCES)
 tests_e2e_device_migration_test_CFLAGS = $(UNIT_CFLAGS)
 tests_e2e_device_migration_test_LDADD = $(DEVICE_E2E_LIBS)

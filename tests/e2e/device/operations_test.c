@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The dma device at work: each opcode, order, errors, interrupts, DMA by message, doorbells by eventfd. */
+/* The dma device at work: each opcode, order, errors, DMA by message, doorbells by eventfd. */
 #include "config.h"
 
 #include <criterion/criterion.h>
@@ -10,8 +10,6 @@
 
 #include "client.h"
 #include "stopcopy/workload.h"
-
-#define MSIX VFIO_PCI_MSIX_IRQ_INDEX
 
 static const char *const plain[] = {"--memory", "1M", NULL};
 static const char *const slow[] = {"--memory", "1M", "--latency", "50ms", NULL};
@@ -303,128 +301,6 @@ Test(operations, no_dma_without_bus_mastering)
     cr_expect_eq(client_queue_shared(&queue)->completed, 0);
     client_bus_master(&client, true);
     client_complete(&queue);
-    client_stop(&client);
-}
-
-Test(operations, one_interrupt_at_a_time_with_its_number)
-{
-    struct client client;
-    struct client_queue queue;
-    int fd;
-
-    start(&client, plain);
-    fd = client_trigger(&client, MSIX, 1);
-    client_queue_start(&queue, &client, 0, 8, 1);
-    client_run(&queue, (struct dma_descriptor){.opcode = DMA_OP_NOP});
-    cr_assert_eq(client_event_count(fd, CLIENT_TIMEOUT_MS), 1);
-    cr_expect_eq(client_queue_shared(&queue)->interrupt_sequence, 1);
-    /* Not acknowledged, so the next two raise none, */
-    client_run(&queue, (struct dma_descriptor){.opcode = DMA_OP_NOP});
-    client_run(&queue, (struct dma_descriptor){.opcode = DMA_OP_NOP});
-    client_read32(&client, 0, DMA_REG_STATUS);
-    cr_expect_eq(client_event_count(fd, 0), 0);
-    /* a wrong acknowledgement is counted, */
-    client_write32(&client, 0, DMA_PAGE_ACKNOWLEDGE + 4, 2);
-    cr_expect_eq(client_read32(&client, 0, DMA_REG_ACKNOWLEDGE_ERRORS), 1);
-    cr_expect_eq(client_event_count(fd, 0), 0);
-    /* and the right one raises the next at once, for both. */
-    client_write32(&client, 0, DMA_PAGE_ACKNOWLEDGE + 4, 1);
-    cr_expect_eq(client_event_count(fd, 0), 1);
-    cr_expect_eq(client_queue_shared(&queue)->interrupt_sequence, 2);
-    client_write32(&client, 0, DMA_PAGE_ACKNOWLEDGE + 4, 2);
-    cr_expect_eq(client_event_count(fd, 0), 0);
-    client_write32(&client, 0, DMA_PAGE_ACKNOWLEDGE + 4, 2);
-    cr_expect_eq(client_read32(&client, 0, DMA_REG_ACKNOWLEDGE_ERRORS), 2);
-    close(fd);
-    client_stop(&client);
-}
-
-Test(operations, an_interrupt_without_trigger_is_pending)
-{
-    struct client client;
-    struct client_queue queue;
-    uint8_t pending;
-    int fd;
-
-    start(&client, plain);
-    client_queue_start(&queue, &client, 0, 8, 1);
-    client_run(&queue, (struct dma_descriptor){.opcode = DMA_OP_NOP});
-    cr_assert_eq(client_region_read(&client, DMA_BAR_MSIX, DMA_MSIX_PBA_OFFSET, &pending, 1), 0);
-    cr_expect_eq(pending, 2);
-    fd = client_trigger(&client, MSIX, 1);
-    cr_expect_eq(client_event_count(fd, 0), 1);
-    cr_assert_eq(client_region_read(&client, DMA_BAR_MSIX, DMA_MSIX_PBA_OFFSET, &pending, 1), 0);
-    cr_expect_eq(pending, 0);
-    close(fd);
-    client_stop(&client);
-}
-
-Test(operations, a_masked_interrupt_comes_when_unmasked)
-{
-    struct client client;
-    struct client_queue queue;
-    int fd;
-
-    start(&client, plain);
-    fd = client_trigger(&client, MSIX, 0);
-    cr_assert_eq(
-        client_set_irqs(&client, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_MASK, MSIX, 0, 1, NULL, 0, NULL, 0), 0);
-    client_queue_start(&queue, &client, 0, 8, 0);
-    client_run(&queue, (struct dma_descriptor){.opcode = DMA_OP_NOP});
-    client_read32(&client, 0, DMA_REG_STATUS);
-    cr_expect_eq(client_event_count(fd, 0), 0);
-    cr_assert_eq(
-        client_set_irqs(&client, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK, MSIX, 0, 1, NULL, 0, NULL, 0), 0);
-    cr_expect_eq(client_event_count(fd, 0), 1);
-    close(fd);
-    client_stop(&client);
-}
-
-Test(operations, msi_instead_of_msix)
-{
-    struct client client;
-    struct client_queue queue;
-    int fd;
-
-    start(&client, plain);
-    fd = client_trigger(&client, VFIO_PCI_MSI_IRQ_INDEX, 0);
-    client_queue_start(&queue, &client, 0, 8, 1);
-    client_run(&queue, (struct dma_descriptor){.opcode = DMA_OP_NOP});
-    cr_expect_eq(client_event_count(fd, CLIENT_TIMEOUT_MS), 1);
-    close(fd);
-    client_stop(&client);
-}
-
-/* Level triggered: signalled and masked by itself, again on each unmask while it is asserted. */
-Test(operations, intx_masks_itself)
-{
-    struct client client;
-    struct client_queue queue;
-    const uint64_t one = 1;
-    uint16_t status;
-    int fd, unmask;
-
-    start(&client, plain);
-    fd = client_trigger(&client, VFIO_PCI_INTX_IRQ_INDEX, 0);
-    unmask = eventfd(0, EFD_CLOEXEC);
-    cr_assert_eq(client_set_irqs(&client, VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_UNMASK,
-                                 VFIO_PCI_INTX_IRQ_INDEX, 0, 1, NULL, 0, &unmask, 1),
-                 0);
-    client_queue_start(&queue, &client, 0, 8, 0);
-    client_run(&queue, (struct dma_descriptor){.opcode = DMA_OP_NOP});
-    cr_expect_eq(client_event_count(fd, CLIENT_TIMEOUT_MS), 1);
-    cr_assert_eq(client_region_read(&client, VFIO_PCI_CONFIG_REGION_INDEX, 6, &status, sizeof(status)), 0);
-    cr_expect(status & 0x8);
-    cr_expect_eq(client_event_count(fd, 0), 0);
-    cr_assert_eq(write(unmask, &one, sizeof(one)), (ssize_t)sizeof(one));
-    cr_expect_eq(client_event_count(fd, CLIENT_TIMEOUT_MS), 1);
-    client_write32(&client, 0, DMA_PAGE_ACKNOWLEDGE, 1);
-    cr_assert_eq(client_set_irqs(&client, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK, VFIO_PCI_INTX_IRQ_INDEX,
-                                 0, 1, NULL, 0, NULL, 0),
-                 0);
-    cr_expect_eq(client_event_count(fd, 0), 0);
-    cr_assert_eq(client_region_read(&client, VFIO_PCI_CONFIG_REGION_INDEX, 6, &status, sizeof(status)), 0);
-    cr_expect_not(status & 0x8);
     client_stop(&client);
 }
 
