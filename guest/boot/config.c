@@ -2,6 +2,8 @@
 #include "guest/boot/config.h"
 #include "guest/base/text.h"
 
+#define APIC_ID_MAX 254u
+
 int config_fail(struct config *config, const char *format, ...)
 {
     va_list arguments;
@@ -16,6 +18,10 @@ int config_check(struct config *config)
 {
     if (config->vcpus < 1 || config->vcpus > PROGRESS_VCPUS_MAX)
         return config_fail(config, "%u vCPUs: 1 to %u are possible", config->vcpus, PROGRESS_VCPUS_MAX);
+    for (uint32_t i = 0; i < config->vcpus; i++) {
+        if (config->apic_id[i] > APIC_ID_MAX)
+            return config_fail(config, "vCPU %u has the APIC id %u, which MSIs cannot name", i, config->apic_id[i]);
+    }
     if (config->dma && (config->dma_depth < 1 || config->dma_depth > CONFIG_DMA_DEPTH_MAX))
         return config_fail(config, "dma depth %u: 1 to %u is possible", config->dma_depth, CONFIG_DMA_DEPTH_MAX);
     if (config->memory && config->memory_size < RAM_PAGE_SIZE)

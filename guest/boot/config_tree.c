@@ -5,6 +5,8 @@
 
 #include "guest/boot/config.h"
 
+#define PCI_BUS_SIZE 0x100000u
+
 static int node_at(struct config *config, const void *tree, const char *path)
 {
     int node = fdt_path_offset(tree, path);
@@ -125,6 +127,8 @@ static int read_pci(struct config *config, const void *tree)
         return -1;
     config->ecam = number64(reg);
     config->ecam_size = number64(reg + 2);
+    if (config->ecam_size < PCI_BUS_SIZE)
+        return config_fail(config, "the ECAM of %#lx bytes has no room for a bus", config->ecam_size);
     return 0;
 }
 

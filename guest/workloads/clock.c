@@ -96,6 +96,8 @@ static void sample_kvmclock(struct vcpu *vcpu)
     struct clock *clock = &vcpu->clock;
     uint64_t now = pvclock_read(&clock->pvclock), last = clock->published->last_kvmclock;
 
+    if (!now)
+        return;
     if (now < last && clock->judged)
         guest_fail(vcpu->guest, "guest/kvmclock-back", last, now, "vCPU %u: kvmclock went back", vcpu->index);
     __atomic_store_n(&clock->published->last_kvmclock, now, __ATOMIC_RELEASE);

@@ -4,8 +4,8 @@
 #include "guest/guest.h"
 #include "guest/workloads/dma.h"
 
-#define START_TRIES 20
-#define START_TRY_MS 100
+#define START_TRIES 5
+#define START_TRY_MS 1000
 #define POLL_MS 5
 
 static struct vcpu *make_vcpu(struct guest *guest, uint32_t index)
