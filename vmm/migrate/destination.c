@@ -427,6 +427,7 @@ int destination_finish(struct destination *destination, struct error *error)
         else if (result == 0 && record.type == STREAM_LOG && destination->config.merge_log)
             merge_log(destination, &record);
     } while (result == 0 && record.type != STREAM_BYE);
+    event_fact(destination->config.log, "total_ns", clock_now_ns() - destination->paused_ns);
     if (destination->config.verify == VERIFY_FULL)
         judge_digests(destination);
     else

@@ -47,6 +47,6 @@ int fault_parse(const char *text, struct fault_plan *plan, struct error *error)
 
 uint64_t fault_page(const struct fault_plan *plan, uint64_t size)
 {
-    /* Any place will do, as long as the seed chooses it; the progress area at the top always has data. */
-    return (plan->seed * 0x9e3779b97f4a7c15ull) % size & ~(uint64_t)4095;
+    /* Where the guest's image and its buffers are: a page of the progress area at the top would stop the run itself. */
+    return (plan->seed * 0x9e3779b97f4a7c15ull) % (size / 8) & ~(uint64_t)4095;
 }
