@@ -9,7 +9,7 @@
 #include "guest/workloads/chain.h"
 
 #define CLOCK_TICKS_HZ 100
-#define CLOCK_GAP_RECORDED_US 50
+#define CLOCK_GAP_RECORDED_US PROGRESS_GAP_MIN_US
 #define CLOCK_GAP_EXCLUDED_US 10000
 #define CLOCK_TIMER_STOPPED_NS 1000000000ull
 

@@ -54,7 +54,8 @@ enum guest_test_command {
 #define PROGRESS_SIZE 0x10000u
 #define PROGRESS_CHAINS_MAX 256u
 #define PROGRESS_VCPUS_MAX 64u
-#define PROGRESS_GAPS 16u
+#define PROGRESS_GAPS 32u
+#define PROGRESS_GAP_MIN_US 200u /* shorter gaps are not entered */
 
 enum progress_state {
     PROGRESS_BOOTING = 0,
@@ -98,7 +99,7 @@ struct progress_clock {
     uint64_t last_kvmclock;  /* nanoseconds, 0 without kvmclock */
     uint64_t ticks;          /* timer interrupts */
     struct progress_gap longest;
-    uint64_t gap_count;      /* gaps ever entered below: those of 50 microseconds and more */
+    uint64_t gap_count;      /* gaps ever entered below: those of PROGRESS_GAP_MIN_US and more */
     struct progress_gap gaps[PROGRESS_GAPS]; /* entry n at n % PROGRESS_GAPS */
 };
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/cmd/device_list.h"
@@ -15,6 +16,8 @@
 /* How often the progress area is looked at: it costs the guest nothing. */
 #define PROGRESS_PERIOD_MS 2u
 #define PAUSE_TIMEOUT_MS 5000u
+#define BLACKOUT_PERIOD_NS 200000
+#define BLACKOUT_TIMEOUT_MS 1000u
 #define ALIVE_PERIOD_NS 1000000000u
 
 struct vmm_process {
@@ -151,6 +154,39 @@ static void log_in_flight(struct vmm_process *process, unsigned int leg, const s
     }
 }
 
+static void watch_blackout(struct vmm_process *process)
+{
+    uint64_t blackout;
+
+    if (!process->received || process->blackout_known)
+        return;
+    blackout = proof_blackout_ns(process->start, process->now);
+    if (!blackout)
+        return;
+    process->blackout_known = true;
+    event_log_set_leg(process->config->log, process->leg);
+    event_fact(process->config->log, "guest.blackout_ns", blackout);
+    event_log_set_leg(process->config->log, process->log_leg);
+}
+
+/* The guest keeps its last gaps only, so its blackout is looked for as soon as it runs. */
+static void measure_blackout(struct vmm_process *process)
+{
+    struct deadline deadline = deadline_in_ms(BLACKOUT_TIMEOUT_MS);
+
+    if (!machine_board(process->machine)->wishes.clock)
+        return;
+    while (!process->blackout_known && !deadline_expired(deadline)) {
+        struct timespec pause = {.tv_nsec = BLACKOUT_PERIOD_NS};
+
+        nanosleep(&pause, NULL);
+        if (machine_progress(process->machine, process->now, NULL) == 0)
+            watch_blackout(process);
+    }
+    if (!process->blackout_known)
+        event_not_proven(process->config->log, false, "the guest's blackout: it published no gap that began at the pause");
+}
+
 static enum handover_outcome receive(struct vmm_process *process, struct error *error)
 {
     const struct vmm_process_config *config = process->config;
@@ -176,6 +212,7 @@ static enum handover_outcome receive(struct vmm_process *process, struct error *
     outcome = destination_receive(destination, &process->machine, process->start, error);
     if (outcome == HANDOVER_DONE) {
         process->received = true;
+        measure_blackout(process);
         event_outcome(config->log, "destination", STATUS_INTACT, "the guest runs on the destination");
         log_in_flight(process, process->leg, process->start);
         /* What came before a later leg is what the process there did: it says so itself. */
@@ -217,28 +254,12 @@ static int take_event(struct vmm_process *process, const struct machine_event *e
     return 0;
 }
 
-static void watch_blackout(struct vmm_process *process)
-{
-    uint64_t blackout;
-
-    if (!process->received || process->blackout_known)
-        return;
-    blackout = proof_blackout_ns(process->start, process->now);
-    if (!blackout)
-        return;
-    process->blackout_known = true;
-    event_log_set_leg(process->config->log, process->leg);
-    event_fact(process->config->log, "guest.blackout_ns", blackout);
-    event_log_set_leg(process->config->log, process->log_leg);
-}
-
 /* Has the guest done its share here: --at-ops operations of the leading workload since it came? */
 static bool share_done(struct vmm_process *process)
 {
     uint64_t before = process->received ? leading_operations(process->start) : 0;
 
-    return leading_operations(process->now) >= before + process->config->options->at_ops &&
-           (process->blackout_known || !process->received || !machine_board(process->machine)->wishes.clock);
+    return leading_operations(process->now) >= before + process->config->options->at_ops;
 }
 
 /* Whoever watches this process hears that it still works. A watcher that is gone, or does not listen, is not waited for. */
@@ -274,7 +295,6 @@ static int run_guest(struct vmm_process *process, bool until_share, struct error
             return -1;
         if (machine_progress(process->machine, process->now, error) < 0)
             return -1;
-        watch_blackout(process);
         show_alive(process);
         if (until_share && source_keep_alive(process->source, error) < 0)
             return 0;

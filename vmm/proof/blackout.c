@@ -3,7 +3,7 @@
 #include "vmm/proof/proof.h"
 
 #define NS_PER_S 1000000000ull
-#define GAP_MIN_NS 50000ull /* the guest enters gaps from here on */
+#define GAP_MIN_NS (PROGRESS_GAP_MIN_US * 1000ull)
 
 static uint64_t cycles_to_ns(uint64_t cycles, uint64_t hz)
 {

@@ -97,8 +97,8 @@ void proof_model_free(struct proof_model *model);
 /*
  * The blackout as the guest saw it: the gap in the clock samples of each vCPU that began at the sample which was the
  * last at the pause; the longest of all vCPUs, in nanoseconds. Returns 0 when no vCPU has published a sample past the
- * pause yet. A vCPU that entered no gap was out for less than 50 microseconds, and counts with the time to its last
- * sample, 50 microseconds at most. The guest keeps its last 16 gaps: take resumed soon after the vCPUs run again, or
+ * pause yet. A vCPU that entered no gap was out for less than PROGRESS_GAP_MIN_US, and counts with the time to its
+ * last sample, that at most. The guest keeps its last PROGRESS_GAPS gaps: take resumed soon after the vCPUs run again, or
  * the gap is gone; then it is looked for in the longest.
  */
 uint64_t proof_blackout_ns(const struct proof_snapshot *paused, const struct proof_snapshot *resumed);

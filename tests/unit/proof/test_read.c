@@ -238,7 +238,7 @@ Test(blackout, is_0_as_long_as_no_sample_was_taken_after_the_pause)
 
 Test(blackout, without_a_gap_it_was_under_50_microseconds)
 {
-    cr_expect_eq(proof_blackout_ns(&paused, &resumed), 50000);
+    cr_expect_eq(proof_blackout_ns(&paused, &resumed), PROGRESS_GAP_MIN_US * 1000u);
     resumed.clock[0].last_tsc = 1020000;
     cr_expect_eq(proof_blackout_ns(&paused, &resumed), 20000);
 }
