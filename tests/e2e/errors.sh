@@ -17,6 +17,8 @@ expect 2 "odd memory" "$stopcopy" run --memory 100000001
 expect_error "memory"
 expect 2 "no vCPU" "$stopcopy" run --vcpus 0
 expect_error "--vcpus" 2
+expect 2 "too few operations" "$stopcopy" migrate --ops 100 --at-ops 90 --repeat 2
+expect_error "--ops 100"
 expect 2 "unknown workload" "$stopcopy" run --workload sleep
 expect_error "sleep" 2
 expect 2 "unknown device" "$stopcopy" run --device nvme:0

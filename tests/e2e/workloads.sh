@@ -11,7 +11,7 @@ for workload in dma,depth=4 memory,size=1M,rate=0 cpu; do
     # shellcheck disable=SC2086
     expect 0 "run $workload" "$stopcopy" run --memory 64M $device --workload "$workload" --ops 2000 \
         --report "json:$scratch/report.json"
-    expect_json '.verdict == "pass" and ([.guest.chains[] | .operations >= 2000 and .digest == .expected] | all)'
+    expect_json '.verdict == "pass" and ([.guest.chains[] | .operations >= 2000 and .verified] | all)'
     # shellcheck disable=SC2086
     expect 0 "migrate $workload" "$stopcopy" migrate --memory 64M $device --workload "$workload" --at-ops 500 \
         --report "json:$scratch/report.json"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/cmd/options.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,6 +181,7 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
     case KEY_OPS:
         return option_parse_number(text, "--ops", 1, UINT64_MAX, &options->wishes.ops, error);
     case KEY_AT_OPS:
+        options->at_ops_given = true;
         return option_parse_number(text, "--at-ops", 1, UINT64_MAX, &options->at_ops, error);
     case KEY_REPORT:
         if (options->report_count == OPTIONS_REPORTS_MAX)
@@ -272,6 +274,18 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
     argv[0] = command;
     if (status)
         return status;
+    if (options->wishes.ops && which & (OPTIONS_MIGRATE | OPTIONS_TO)) {
+        uint64_t share = options->wishes.ops / (options->repeat + 1);
+
+        if (!options->at_ops_given)
+            options->at_ops = share;
+        if (options->at_ops > share || !share) {
+            fprintf(stderr, "%s: --ops %" PRIu64 " leaves no operations for %" PRIu64 " (--at-ops) before each of %u "
+                            "migrations and after the last\n",
+                    name, options->wishes.ops, options->at_ops, options->repeat);
+            return STATUS_USAGE;
+        }
+    }
     options->faults.seed = options->wishes.seed;
     if (!options->report_count)
         report_parse_target("text", &options->report[options->report_count++], NULL);
