@@ -272,8 +272,6 @@ int board_check(const struct board *board, struct error *error)
         return -1;
     if (board->vcpus != board->wishes.vcpus)
         return error_set(error, EINVAL, "the board says %u vCPUs and %u", board->vcpus, board->wishes.vcpus);
-    if (board->irqchip != VM_IRQCHIP_SPLIT)
-        return error_set(error, ENOTSUP, "the board has an IOAPIC and PIC, which this version does not do");
     if (board->features.physical_address_bits < PHYSICAL_BITS_MIN ||
         board->features.physical_address_bits > PHYSICAL_BITS_MAX)
         return error_set(error, EINVAL, "the board has %u physical address bits",

@@ -102,6 +102,18 @@ static void want_string(struct reader *reader, int node, const char *where, cons
         fail(reader, where, name, "it is missing or has a value that this program does not know");
 }
 
+static enum vm_irqchip read_irqchip(struct reader *reader)
+{
+    static const char full[] = "full";
+    int size = 0;
+    const void *found = reader->failed ? NULL : fdt_getprop(reader->tree, 0, "stopcopy,irqchip", &size);
+
+    if (found && size == sizeof(full) && memcmp(found, full, sizeof(full)) == 0)
+        return VM_IRQCHIP_FULL;
+    want_string(reader, 0, "/", "stopcopy,irqchip", "split");
+    return VM_IRQCHIP_SPLIT;
+}
+
 static void read_chosen(struct reader *reader, struct board *board)
 {
     int node = find(reader, 0, "chosen"), count;
@@ -382,8 +394,7 @@ static int read_tree(const void *tree, size_t size, struct board *board, struct 
                          status ? fdt_strerror(status) : "its size is not what was given");
 
     want_string(&reader, 0, "/", "compatible", BOARD_TREE_COMPATIBLE);
-    want_string(&reader, 0, "/", "stopcopy,irqchip", "split");
-    board->irqchip = VM_IRQCHIP_SPLIT;
+    board->irqchip = read_irqchip(&reader);
     board->features.physical_address_bits = get_u32(&reader, 0, "/", "stopcopy,physical-address-bits", 64);
     read_chosen(&reader, board);
     read_memory(&reader, board);

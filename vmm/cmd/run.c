@@ -42,6 +42,8 @@ static enum status complete(struct one_process *one, struct vmm_process_config *
     status = vmm_process_run(config, &one->error);
     if (one->plan.vcpus && snapshot_store_put_plan(&one->store, &one->plan, &one->error) < 0)
         event_not_proven(one->log, true, "%s", one->error.text);
+    if (status == STATUS_INTACT && config->to >= 0)
+        event_check(one->log, "handover/running", "pass", "the destination answered COMMIT with RUNNING");
     if (status != STATUS_INTACT)
         fprintf(stderr, "stopcopy: %s\n", one->error.text);
     return conclude(&one->options, one->log, &one->store, status);

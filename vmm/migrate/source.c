@@ -279,7 +279,6 @@ static enum handover_outcome hand_over(struct source *source, struct error *erro
         event_phase(source->config.log, "wait-running", start, clock_now_ns(), 0);
         event_fact(source->config.log, "downtime_ns",
                    le64toh(resumed) - (uint64_t)source->clock_offset_ns - source->pause_start_ns);
-        event_check(source->config.log, "handover/running", "pass", "the destination answered COMMIT with RUNNING");
         return HANDOVER_DONE;
     case STREAM_NOT_STARTED:
         error_set(error, 0, "the destination did not start the guest: %s", text);
