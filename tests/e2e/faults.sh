@@ -23,6 +23,16 @@ for fault in page-not-sent register-changed interrupt-dropped completion-repeate
     [ -n "$rule" ] || { fail "stopcopy faults does not list $fault"; continue; }
     broken "$fault" "$rule"
 done
+# A guest whose TSC would go back is refused before the pause, where the host ignores TSC offsets (one that honours them
+# takes it).
+"$stopcopy" migrate --memory 64M --vcpus 1 --at-ops 500 --fault tsc-ahead --report "json:$scratch/report.json" >"$scratch/out" 2>&1
+status=$?
+if [ $status -ne 0 ]; then
+    name="tsc-ahead"
+    [ $status -eq 3 ] || fail "$name: status $status"
+    expect_json '[.findings[].rule] | index("clock/tsc-behind")'
+    expect_json '.outcome == "source" and ([.phases[].name] | index("pause") | not)'
+fi
 name="no such fault"
 expect 2 "$name" "$stopcopy" migrate --fault nonsense
 expect_error "there is no fault 'nonsense'"

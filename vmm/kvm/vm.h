@@ -100,6 +100,12 @@ int vm_vcpu_put_state(struct vm *vm, unsigned int vcpu, const void *state, size_
 int vm_get_state(struct vm *vm, struct buffer *state, struct error *error);
 int vm_put_state(struct vm *vm, const void *state, size_t size, struct buffer *ignored, struct error *error);
 
+/* The guest's TSC at this moment (vCPU 0's), and whether this host lets it be moved at all: where it does not, a guest
+ * can only come from a host whose TSC is not ahead of this one's. The
+ * second only before the vCPUs have run. */
+uint64_t vm_guest_tsc(struct vm *vm);
+bool vm_honours_tsc_offset(struct vm *vm);
+
 /* A fault put in on purpose (--fault register-changed): flips a bit of xmm3 in the record of vCPU index, as
  * vm_vcpu_get_state made it. */
 int vm_vcpu_state_change_register(void *state, size_t size, unsigned int index, struct error *error);

@@ -82,6 +82,20 @@ static void tell(struct destination *destination, enum stream_type type, const s
     stream_send_text(&destination->stream, type, error->text, wait_deadline(destination), NULL);
 }
 
+/* Where TSC offsets are ignored, the guest's TSC can only go on where this host's is not behind it. */
+static int check_tsc(struct destination *destination, const struct handover_hello *hello, struct error *error)
+{
+    struct vm *vm = machine_vm(destination->machine);
+    uint64_t here = vm_guest_tsc(vm);
+
+    if (here >= hello->guest_tsc || vm_honours_tsc_offset(vm))
+        return 0;
+    return error_rule(error, "clock/tsc-behind", 0,
+                      "the guest's TSC is at %" PRIu64 ", and this host, which ignores TSC offsets, is at %" PRIu64
+                      ": it would go back",
+                      hello->guest_tsc, here);
+}
+
 static int prepare(struct destination *destination, struct error *error)
 {
     const struct destination_config *config = &destination->config;
@@ -91,8 +105,8 @@ static int prepare(struct destination *destination, struct error *error)
     uint64_t start;
 
     if (handover_hello_receive(&destination->stream, true, &hello, wait_deadline(destination), error) < 0 ||
-        handover_hello_send(&destination->stream, false, config->verify == VERIFY_FULL, wait_deadline(destination),
-                            error) < 0 ||
+        handover_hello_send(&destination->stream, false, config->verify == VERIFY_FULL, 0,
+                            wait_deadline(destination), error) < 0 ||
         stream_receive(&destination->stream, &record, wait_deadline(destination), error) < 0)
         return -1;
     if (record.type != STREAM_BOARD)
@@ -104,7 +118,7 @@ static int prepare(struct destination *destination, struct error *error)
         device_set_probe(&destination->set, config->no_p2p, error) < 0)
         return -1;
     destination->machine = machine_new(&board, config->devices, NULL, error);
-    if (!destination->machine)
+    if (!destination->machine || check_tsc(destination, &hello, error) < 0)
         return -1;
     event_phase(config->log, "destination-prepare", start, clock_now_ns(), 0);
     destination->last = STREAM_BOARD;

@@ -9,6 +9,7 @@ static const struct fault_description faults[] = {
     {"page-not-sent", "", "one page of RAM that holds data is left out of the stream", "ram/page-differs", false},
     {"register-changed", "", "one bit of a vector register of vCPU 0 is changed on its way", "proof/digest-after", false},
     {"interrupt-dropped", "17, 18", "the interrupts of one vector are lost after the switch", "guest/interrupt-lost", false},
+    {"tsc-ahead", "", "the source says that its guest's TSC is far ahead of the destination's", "clock/tsc-behind", false},
     {"completion-repeated", "", "the device posts one completion twice", "guest/completion-sequence", true},
     {"device-byte-changed", "", "one byte of the device's internal memory changes as its state is loaded", "guest/data",
      true},
@@ -40,6 +41,7 @@ int fault_parse(const char *text, struct fault_plan *plan, struct error *error)
     if (text[length])
         return error_set(error, 0, "the fault '%s' has no options", fault->name);
     plan->page_not_sent |= !strcmp(fault->name, "page-not-sent");
+    plan->tsc_ahead |= !strcmp(fault->name, "tsc-ahead");
     plan->register_changed |= !strcmp(fault->name, "register-changed");
     plan->interrupt_dropped |= !strcmp(fault->name, "interrupt-dropped");
     return 0;

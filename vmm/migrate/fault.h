@@ -15,10 +15,13 @@
 struct fault_plan {
     bool page_not_sent;     /* one page of RAM stays behind */
     bool register_changed;  /* a bit of a vector register changes on the way */
+    bool tsc_ahead;         /* the source says that its guest's TSC is far ahead */
     bool interrupt_dropped; /* those of one vector are lost after the switch */
     unsigned int leg;       /* of the migration that it is put into */
     uint64_t seed;
 };
+
+#define FAULT_TSC_AHEAD (1ull << 52)
 
 struct fault_description {
     const char *name;

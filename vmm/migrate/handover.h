@@ -30,13 +30,13 @@ struct handover_hello {
     bool sends;       /* true: the source */
     bool digests;     /* destination: it wants the source's digests */
     uint64_t clock_ns; /* CLOCK_MONOTONIC at sending */
-    uint64_t tsc;
+    uint64_t guest_tsc; /* source: the guest's TSC */
     uint8_t boot_id[16]; /* which host, since when: the same at both ends where they share their clocks */
 };
 
 /* What this end knows of itself. */
 void handover_hello_fill(struct handover_hello *hello);
-int handover_hello_send(struct stream *stream, bool sends, bool digests, struct deadline deadline,
+int handover_hello_send(struct stream *stream, bool sends, bool digests, uint64_t guest_tsc, struct deadline deadline,
                         struct error *error);
 int handover_hello_receive(struct stream *stream, bool sends, struct handover_hello *hello, struct deadline deadline,
                            struct error *error);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #include "lib/io.h"
 #include "vmm/migrate/handover.h"
@@ -31,11 +30,11 @@ static void read_boot_id(uint8_t id[16])
 
 void handover_hello_fill(struct handover_hello *hello)
 {
-    *hello = (struct handover_hello){.version = STREAM_VERSION, .clock_ns = clock_now_ns(), .tsc = __rdtsc()};
+    *hello = (struct handover_hello){.version = STREAM_VERSION, .clock_ns = clock_now_ns()};
     read_boot_id(hello->boot_id);
 }
 
-int handover_hello_send(struct stream *stream, bool sends, bool digests, struct deadline deadline,
+int handover_hello_send(struct stream *stream, bool sends, bool digests, uint64_t guest_tsc, struct deadline deadline,
                         struct error *error)
 {
     struct buffer payload = BUFFER_INIT;
@@ -49,7 +48,7 @@ int handover_hello_send(struct stream *stream, bool sends, bool digests, struct 
     buffer_put_u8(&payload, digests);
     buffer_put_u16(&payload, 0);
     buffer_put_u64(&payload, hello.clock_ns);
-    buffer_put_u64(&payload, hello.tsc);
+    buffer_put_u64(&payload, guest_tsc);
     buffer_put(&payload, hello.boot_id, sizeof(hello.boot_id));
     result = payload.failed ? error_set(error, ENOMEM, "HELLO")
                             : stream_send(stream, STREAM_HELLO, 0, payload.data, payload.size, deadline, error);
@@ -73,7 +72,7 @@ int handover_hello_receive(struct stream *stream, bool sends, struct handover_he
     hello->digests = cursor_get_u8(&cursor);
     cursor_get_u16(&cursor);
     hello->clock_ns = cursor_get_u64(&cursor);
-    hello->tsc = cursor_get_u64(&cursor);
+    hello->guest_tsc = cursor_get_u64(&cursor);
     cursor_get(&cursor, hello->boot_id, sizeof(hello->boot_id));
     if (record.type != STREAM_HELLO || cursor.failed || magic != STREAM_MAGIC)
         return error_rule(error, "stream/invalid", 0, "%s does not speak stopcopy's protocol", stream->peer);

@@ -97,10 +97,14 @@ int source_prepare(struct source *source, struct error *error)
     struct handover_hello hello;
     struct stream_record record;
     uint64_t start = clock_now_ns();
+    uint64_t guest_tsc;
 
     if (device_set_probe(&source->set, config->no_p2p, error) < 0)
         return -1;
-    if (handover_hello_send(&source->stream, true, false, wait_deadline(source), error) < 0 ||
+    guest_tsc = vm_guest_tsc(machine_vm(config->machine));
+    if (config->faults && config->faults->tsc_ahead)
+        guest_tsc += FAULT_TSC_AHEAD;
+    if (handover_hello_send(&source->stream, true, false, guest_tsc, wait_deadline(source), error) < 0 ||
         handover_hello_receive(&source->stream, false, &hello, wait_deadline(source), error) < 0)
         return -1;
     measure_clock(source, &hello, start, clock_now_ns());

@@ -103,6 +103,7 @@ int arch_vcpu_init(struct vcpu *vcpu, struct error *error)
     if (x86_cpuid_set(vcpu, error) < 0 || x86_xcr0_init(vcpu, error) < 0)
         return -1;
     vcpu->arch->tsc_khz = x86_tsc_khz(vcpu);
+    x86_tsc_remember(vcpu);
     return vcpu->index == 0 ? x86_msrs_init(vcpu->vm, vcpu, error) : 0;
 }
 

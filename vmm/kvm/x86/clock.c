@@ -137,8 +137,10 @@ int x86_tsc_put(struct vcpu *vcpu, const struct x86_tsc_state *state, struct buf
     uint64_t guest_tsc;
 
     put_rate(vcpu, state->khz, ignored);
-    if (state->has_offset && set_offset(vcpu, wanted) == 0 && get_offset(vcpu, &here) == 0 && here == wanted)
+    if (state->has_offset && set_offset(vcpu, wanted) == 0 && get_offset(vcpu, &here) == 0 && here == wanted) {
+        x86_tsc_remember(vcpu);
         return 0;
+    }
     if (get_offset(vcpu, &here) == 0)
         guest_tsc = __rdtsc() + (uint64_t)here;
     else if (x86_msr_get_one(vcpu, MSR_IA32_TSC, &guest_tsc) < 0)
@@ -152,6 +154,30 @@ int x86_tsc_put(struct vcpu *vcpu, const struct x86_tsc_state *state, struct buf
     add_line(ignored, "vCPU %u: TSC offset %" PRId64 " was asked for, and this host keeps %" PRId64 "\n", vcpu->index,
              wanted, here);
     return 0;
+}
+
+/* Kept, because to ask for it would wait until the vCPU leaves KVM_RUN. */
+void x86_tsc_remember(struct vcpu *vcpu)
+{
+    vcpu->arch->tsc_offset = 0;
+    get_offset(vcpu, &vcpu->arch->tsc_offset);
+}
+
+uint64_t vm_guest_tsc(struct vm *vm)
+{
+    return __rdtsc() + (uint64_t)vm->vcpu[0].arch->tsc_offset;
+}
+
+bool vm_honours_tsc_offset(struct vm *vm)
+{
+    struct vcpu *vcpu = &vm->vcpu[0];
+    int64_t before = 0, after = 0;
+
+    /* Some KVM says yes and does nothing, so only reading it back tells. */
+    if (get_offset(vcpu, &before) < 0 || set_offset(vcpu, before + 1000) < 0 || get_offset(vcpu, &after) < 0)
+        return false;
+    set_offset(vcpu, before);
+    return after == before + 1000;
 }
 
 int x86_clock_get(struct vm *vm, struct x86_clock_state *state, struct error *error)

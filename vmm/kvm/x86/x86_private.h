@@ -55,6 +55,7 @@ struct vcpu_arch {
     struct x86_msrs msrs;
     uint8_t *xsave; /* vm_arch.xsave_size bytes */
     uint32_t tsc_khz;
+    int64_t tsc_offset;
     /* MSRs that name guest memory: put, and not yet set. */
     struct x86_msrs deferred;
 };
@@ -87,6 +88,8 @@ int x86_msr_set_one(struct vcpu *vcpu, uint32_t index, uint64_t value, struct er
 void x86_host_time(uint64_t *tsc, uint64_t *realtime_ns);
 /* KVM_GET_TSC_KHZ, 0 where it is not known. */
 uint32_t x86_tsc_khz(struct vcpu *vcpu);
+/* Keeps the TSC offset that the host has now. */
+void x86_tsc_remember(struct vcpu *vcpu);
 /* The TSC section of a vCPU's record. */
 struct x86_tsc_state {
     uint64_t guest_tsc; /* when it was saved */
