@@ -97,7 +97,9 @@ int vfio_user_roundtrip(struct vfio_user *client, struct vfio_user_call *call, s
     int status = -1;
 
     call->answer = 0;
+    atomic_fetch_add(&client->waiting, 1);
     pthread_mutex_lock(&client->lock);
+    atomic_fetch_sub(&client->waiting, 1);
     if (!atomic_load(&client->is_broken)) {
         commands = client->main.commands;
         status = channel_call(&client->main, client->next_id++, call, deadline_in_ns(timeout_ns), &cause);
@@ -252,8 +254,11 @@ fail:
 static int connect_to(const char *path, const char *name, uint64_t timeout_ns, struct error *error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct timeval timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u),
-                              .tv_usec = (suseconds_t)(timeout_ns / 1000u % 1000000u)};
+    /* Zero would be without bound. */
+    uint64_t timeout_us = timeout_ns / 1000u + 1;
+    struct timeval timeout = {.tv_sec = (time_t)(timeout_us / 1000000u),
+                              .tv_usec = (suseconds_t)(timeout_us % 1000000u)};
+    int status;
     int fd;
 
     if (strlen(path) >= sizeof(address.sun_path))
@@ -264,8 +269,10 @@ static int connect_to(const char *path, const char *name, uint64_t timeout_ns, s
     if (fd < 0)
         return error_set(error, errno, "%s: socket", name);
     /* A connect waits where the server's backlog is full: SO_SNDTIMEO bounds it. */
-    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0 ||
-        connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+    status = setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    while (status == 0 && (status = connect(fd, (struct sockaddr *)&address, sizeof(address))) < 0 && errno == EINTR)
+        status = 0;
+    if (status < 0) {
         int number = errno == EAGAIN ? ETIMEDOUT : errno;
 
         close(fd);

@@ -166,7 +166,7 @@ int vfio_user_dma_map(struct vfio_device *device, uint64_t iova, uint64_t size, 
 {
     struct vfio_user *client = vfio_user_of(device);
     uint64_t page = client->agreement.pgsizes & -client->agreement.pgsizes;
-    bool by_message = client->dma_by_message || fd < 0;
+    bool by_message = client->dma_by_message || fd < 0 || client->agreement.max_msg_fds == 0;
     struct vfio_user_dma_map map = {
         .argsz = sizeof(map),
         .flags = VFIO_USER_DMA_MAP_READ | (writable ? VFIO_USER_DMA_MAP_WRITE : 0),

@@ -41,8 +41,12 @@ static void serve(struct vfio_user *client, struct vfio_user_channel *channel, c
 static void serve_main(struct vfio_user *client)
 {
     pthread_mutex_lock(&client->lock);
-    /* A roundtrip that went on meanwhile has taken what made us come. */
-    while (!atomic_load(&client->is_broken) && !atomic_load(&client->stop) && channel_readable(&client->main)) {
+    /*
+     * A roundtrip that went on meanwhile has taken what made us come. One that waits serves what comes, too, and goes
+     * first, so that a server cannot keep it out by commands without end.
+     */
+    while (!atomic_load(&client->is_broken) && !atomic_load(&client->stop) && !atomic_load(&client->waiting) &&
+           channel_readable(&client->main)) {
         serve(client, &client->main, "a command on the main socket");
         atomic_store(&client->serve_main, true);
     }

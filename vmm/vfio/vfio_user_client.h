@@ -59,6 +59,7 @@ struct vfio_user {
 
     /* One roundtrip, or one command served, at a time on the main socket. */
     pthread_mutex_t lock;
+    atomic_uint waiting; /* threads that want the lock for a roundtrip */
     struct vfio_user_channel main;
     uint16_t next_id;
 

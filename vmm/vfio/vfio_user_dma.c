@@ -129,26 +129,49 @@ static void log_written(struct vfio_user_mapping *mapping, uint64_t first, uint6
         mapping->written[page / 64] |= UINT64_C(1) << page % 64;
 }
 
+/* What of a mapping is asked for, as offsets into it, and where it is reported. */
+struct log_report {
+    uint64_t begin;
+    uint64_t end;  /* the last byte */
+    uint64_t base; /* of the bitmap: the offset of its first bit, which may be "negative" */
+    uint64_t page_size;
+    uint64_t *bitmap;
+};
+
+static void take_page(struct vfio_user_mapping *mapping, uint64_t page, const struct log_report *report)
+{
+    uint64_t page_first = page * VFIO_USER_DMA_LOG_PAGE;
+    uint64_t page_last = page_first + (VFIO_USER_DMA_LOG_PAGE - 1);
+    uint64_t first = page_first < report->begin ? report->begin : page_first;
+    uint64_t last = page_last > report->end ? report->end : page_last;
+
+    for (uint64_t bit = (first - report->base) / report->page_size; bit <= (last - report->base) / report->page_size;
+         bit++)
+        report->bitmap[bit / 64] |= UINT64_C(1) << bit % 64;
+    /* The rest of a page that is only partly asked for stays logged. */
+    if (first == page_first && (last == page_last || last == mapping->size - 1))
+        mapping->written[page / 64] &= ~(UINT64_C(1) << page % 64);
+}
+
 /* Reports and clears the pages of one mapping that [iova, last], which meets it, has some of. */
 static void take_mapping_log(struct vfio_user_mapping *mapping, uint64_t iova, uint64_t last, uint64_t page_size,
                              uint64_t *bitmap)
 {
-    uint64_t begin = iova > mapping->iova ? iova - mapping->iova : 0;
-    uint64_t end = last - mapping->iova < mapping->size ? last - mapping->iova : mapping->size - 1;
+    struct log_report report = {
+        .begin = iova > mapping->iova ? iova - mapping->iova : 0,
+        .end = last - mapping->iova < mapping->size ? last - mapping->iova : mapping->size - 1,
+        .base = iova - mapping->iova,
+        .page_size = page_size,
+        .bitmap = bitmap,
+    };
+    uint64_t last_page = report.end / VFIO_USER_DMA_LOG_PAGE;
 
-    for (uint64_t page = begin / VFIO_USER_DMA_LOG_PAGE; page <= end / VFIO_USER_DMA_LOG_PAGE; page++) {
-        uint64_t page_first = page * VFIO_USER_DMA_LOG_PAGE;
-        uint64_t page_last = page_first + (VFIO_USER_DMA_LOG_PAGE - 1);
-        uint64_t first = page_first < begin ? begin : page_first;
-        uint64_t final = page_last > end ? end : page_last;
-
-        if (!(mapping->written[page / 64] >> page % 64 & 1))
-            continue;
-        for (uint64_t bit = (mapping->iova + first - iova) / page_size;
-             bit <= (mapping->iova + final - iova) / page_size; bit++)
-            bitmap[bit / 64] |= UINT64_C(1) << bit % 64;
-        if (first == page_first && (final == page_last || final == mapping->size - 1))
-            mapping->written[page / 64] &= ~(UINT64_C(1) << page % 64);
+    for (uint64_t page = report.begin / VFIO_USER_DMA_LOG_PAGE; page <= last_page; page++) {
+        /* Most words are empty, and this is done while the guest is paused. */
+        if (!mapping->written[page / 64])
+            page |= 63;
+        else if (mapping->written[page / 64] >> page % 64 & 1)
+            take_page(mapping, page, &report);
     }
 }
 

@@ -73,9 +73,10 @@ static int exchange_feature(struct vfio_user *client, uint32_t flags, const char
     head.argsz = (uint32_t)(sizeof(head) + room);
     if (vfio_user_roundtrip(client, &call, error, "DEVICE_FEATURE %s %s", operation_name(flags), name) < 0)
         return -1;
-    if (reply.flags != flags)
-        return vfio_user_violation(client, error, "DEVICE_FEATURE %s %s: the reply has flags 0x%x instead of 0x%x",
-                                   operation_name(flags), name, reply.flags, flags);
+    if (reply.flags != flags || reply.argsz < call.reply_minimum)
+        return vfio_user_violation(
+            client, error, "DEVICE_FEATURE %s %s: the reply has flags 0x%x, argsz %u, instead of 0x%x, at least %zu",
+            operation_name(flags), name, reply.flags, reply.argsz, flags, call.reply_minimum);
     payload->received_size = call.reply_size - sizeof(reply);
     return 0;
 }
@@ -363,8 +364,8 @@ enum vfio_data_result vfio_user_session_read(struct vfio_data_session *session, 
     }
     if (vfio_user_roundtrip(client, &call, error, "MIG_DATA_READ of %u bytes", wanted) < 0)
         return call.answer == ENOMSG ? VFIO_DATA_AGAIN : VFIO_DATA_ERROR;
-    /* The reply may be longer than what counts of it. */
-    if (reply.size > wanted || reply.size > call.reply_size - sizeof(reply)) {
+    /* The reply, which has no more than was wanted, may be longer than what counts of it. */
+    if (reply.size > call.reply_size - sizeof(reply)) {
         vfio_user_violation(client, error, "MIG_DATA_READ of %u bytes: the reply has size %u and %zu bytes", wanted,
                             reply.size, call.reply_size - sizeof(reply));
         return VFIO_DATA_ERROR;
@@ -419,6 +420,8 @@ int vfio_user_session_precopy_info(struct vfio_data_session *session, struct vfi
         return -1;
     if (vfio_user_roundtrip(client, &call, error, "PRECOPY_INFO") < 0)
         return -1;
+    if (wire.argsz < sizeof(wire))
+        return vfio_user_violation(client, error, "PRECOPY_INFO: argsz is %u, less than %zu", wire.argsz, sizeof(wire));
     info->flags = wire.flags;
     info->initial_bytes = wire.initial_bytes;
     info->dirty_bytes = wire.dirty_bytes;

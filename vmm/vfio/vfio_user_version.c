@@ -11,8 +11,6 @@
 
 #define RULE "vfio-user/version"
 #define VERSION_REPLY_MAX 65536u
-/* Room for the transfers of the largest that we take from a server, whatever it offers. */
-#define SERVER_MAX_MSG_FDS_MAX IO_FDS_MAX
 
 static char *our_capabilities(void)
 {
@@ -121,7 +119,7 @@ static int parse_numbers(const json_t *capabilities, struct vfio_user_agreement 
         get_number(capabilities, "max_dma_maps", 1, UINT32_MAX, &maps, error) < 0 ||
         get_number(capabilities, "pgsizes", 1, INT64_MAX, &agreement->pgsizes, error) < 0)
         return -1;
-    agreement->max_msg_fds = (uint32_t)(fds < SERVER_MAX_MSG_FDS_MAX ? fds : SERVER_MAX_MSG_FDS_MAX);
+    agreement->max_msg_fds = (uint32_t)(fds < IO_FDS_MAX ? fds : IO_FDS_MAX);
     agreement->max_data_xfer_size =
         (uint32_t)(transfer < CLIENT_MAX_DATA_XFER_SIZE ? transfer : CLIENT_MAX_DATA_XFER_SIZE);
     agreement->max_dma_maps = (uint32_t)maps;
@@ -141,6 +139,14 @@ static int parse_root(const json_t *root, const int *fds, size_t fd_count, struc
         parse_stopcopy(capabilities, agreement, error) < 0)
         return -1;
     return parse_twin(capabilities, fds, fd_count, agreement, error);
+}
+
+/* The parser quotes what it does not understand, which may hold the terminal's control sequences. */
+static void make_printable(char *text)
+{
+    for (; *text; text++)
+        if (*text < ' ' || *text > '~')
+            *text = '?';
 }
 
 int vfio_user_parse_capabilities(const char *json, size_t size, const int *fds, size_t fd_count,
@@ -163,9 +169,11 @@ int vfio_user_parse_capabilities(const char *json, size_t size, const int *fds, 
     if (json[size - 1] != '\0' || strlen(json) != size - 1)
         return error_rule(error, RULE, EPROTO, "the JSON does not end with the message's one NUL");
     root = json_loadb(json, size - 1, JSON_REJECT_DUPLICATES, &json_error);
-    if (!root)
+    if (!root) {
+        make_printable(json_error.text);
         return error_rule(error, RULE, EPROTO, "the JSON cannot be parsed (%s, at byte %d)", json_error.text,
                           json_error.position);
+    }
     status = parse_root(root, fds, fd_count, agreement, error);
     json_decref(root);
     return status;

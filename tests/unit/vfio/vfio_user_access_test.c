@@ -13,6 +13,11 @@
 #include "lib/io.h"
 #include "tests/unit/vfio/fake_server.h"
 
+/* What waits in vain is ended. */
+TestSuite(vfio_user_dma, .timeout = 120);
+TestSuite(vfio_user_irqs, .timeout = 120);
+TestSuite(vfio_user_region, .timeout = 120);
+
 #define MEGABYTE (1u << 20)
 
 /* A region of bytes, served by messages of up to 64 bytes. */
@@ -391,6 +396,31 @@ Test(vfio_user_dma, a_command_that_cannot_be_framed_ends_the_connection)
     }
 }
 
+/* Answers what it has only begun to read. */
+static void answer_early(struct fake_server *server)
+{
+    struct vfio_user_region_access access = {.count = MEGABYTE};
+    struct vfio_user_header *header = &server->message.header;
+
+    fake_version(server, NULL);
+    cr_assert_eq(recv(server->socket, header, sizeof(*header), MSG_PEEK | MSG_WAITALL), sizeof(*header));
+    fake_reply(server, &access, sizeof(access));
+    cr_assert(fake_receive(server) == 0);
+}
+
+Test(vfio_user_region, a_reply_before_the_command_is_whole_is_refused)
+{
+    static uint8_t data[MEGABYTE];
+    struct error error = ERROR_INIT;
+    struct fake_server server;
+    struct vfio_device *device = fake_open_good(&server, answer_early, NULL, FAKE_TIMEOUT_NS);
+
+    /* Until this the server reads nothing: the socket does not take a megabyte. */
+    cr_assert_eq(device->ops->region_write(device, 0, 0, data, sizeof(data), &error), -1);
+    cr_assert_eq(error.number, EPROTO, "%s", error.text);
+    fake_close(&server, device);
+}
+
 /* Answers maps and unmaps; the third unmap is refused, the fourth answered about another range. */
 static void unmaps(struct fake_server *server)
 {
@@ -458,6 +488,7 @@ static void write_pages(struct fake_server *server)
     fake_reply(server, NULL, 0);
     cr_assert_eq(fake_dma(server, socket, VFIO_USER_DMA_WRITE, IOVA + 0x1fff, data, 0x1001), 0);
     cr_assert_eq(fake_dma(server, socket, VFIO_USER_DMA_WRITE, IOVA + 0x43000, data, 1), 0);
+    cr_assert_eq(fake_dma(server, socket, VFIO_USER_DMA_WRITE, IOVA + 0xc3000, data, 1), 0);
     cr_assert_eq(fake_dma(server, socket, VFIO_USER_DMA_READ, IOVA + 0x10000, data, 8), 0);
     signal_event(test->done);
     fake_drain(server);
@@ -477,6 +508,15 @@ Test(vfio_user_dma, pages_written_for_the_device_are_logged)
     /* A part, by larger pages; then the rest. */
     cr_assert_eq(device->ops->take_own_dirty(device, IOVA + 0x40000, 0x10000, 0x2000, bitmap, &error), 0);
     cr_assert_eq(bitmap[0], UINT64_C(1) << 1);
+    /* Half a page is reported, and stays for the other half. */
+    bitmap[0] = 0;
+    cr_assert_eq(device->ops->take_own_dirty(device, IOVA + 0xc3000, 0x800, 0x800, bitmap, &error), 0);
+    cr_assert_eq(bitmap[0], 1);
+    bitmap[0] = 0;
+    cr_assert_eq(device->ops->take_own_dirty(device, IOVA + 0x40000, MEGABYTE - 0x40000, 4096, bitmap, &error), 0);
+    cr_assert_eq(bitmap[0] | bitmap[1], 0);
+    cr_assert_eq(bitmap[2], 8);
+    bitmap[2] = 0;
     bitmap[0] = UINT64_C(1) << 63;
     cr_assert_eq(device->ops->take_own_dirty(device, IOVA, MEGABYTE, 4096, bitmap, &error), 0);
     cr_assert_eq(bitmap[0], UINT64_C(1) << 63 | 6, "%lx", bitmap[0]);

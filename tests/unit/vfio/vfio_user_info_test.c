@@ -12,6 +12,11 @@
 #include "lib/io.h"
 #include "tests/unit/vfio/fake_server.h"
 
+/* What waits in vain is ended. */
+TestSuite(vfio_user_doorbells, .timeout = 120);
+TestSuite(vfio_user_irq, .timeout = 120);
+TestSuite(vfio_user_region, .timeout = 120);
+
 /* The reply to GET_REGION_INFO, and what goes with it. */
 struct region_script {
     union {

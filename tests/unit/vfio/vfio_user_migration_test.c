@@ -7,6 +7,9 @@
 #include "tests/unit/vfio/fake_server.h"
 #include "vmm/vfio/migration.h"
 
+/* What waits in vain is ended. */
+TestSuite(migration, .timeout = 120);
+
 #define STOPCOPY "{\"capabilities\":{\"max_data_xfer_size\":64,\"stopcopy\":{\"version\":1}}}"
 #define PLAIN "{\"capabilities\":{\"max_data_xfer_size\":64}}"
 

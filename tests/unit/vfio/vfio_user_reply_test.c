@@ -11,6 +11,9 @@
 #include "lib/io.h"
 #include "tests/unit/vfio/fake_server.h"
 
+/* What waits in vain is ended. */
+TestSuite(vfio_user_reply, .timeout = 120);
+
 struct wire_info {
     uint32_t argsz;
     uint32_t flags;
@@ -199,10 +202,12 @@ Test(vfio_user_reply, errors_carry_the_servers_errno_and_leave_the_connection_us
     fake_close(&server, device);
 }
 
+/* Says when the client has hung up. */
 static void never_answer(struct fake_server *server)
 {
     fake_version(server, NULL);
     fake_drain(server);
+    cr_assert_eq(eventfd_write(*(int *)server->argument, 1), 0);
 }
 
 Test(vfio_user_reply, silence_ends_at_the_deadline)
@@ -211,8 +216,10 @@ Test(vfio_user_reply, silence_ends_at_the_deadline)
     struct vfio_device_info_summary info;
     struct error error = ERROR_INIT;
     struct fake_server server;
-    struct vfio_device *device = fake_open_good(&server, never_answer, NULL, FAKE_TIMEOUT_NS);
+    int hung_up = eventfd(0, EFD_CLOEXEC);
+    struct vfio_device *device = fake_open_good(&server, never_answer, &hung_up, FAKE_TIMEOUT_NS);
     struct pollfd gone = {.fd = device->ops->gone_fd(device), .events = POLLIN};
+    struct pollfd end = {.fd = hung_up, .events = POLLIN};
 
     device->ops->set_timeout(device, FAKE_SHORT_TIMEOUT_NS);
     cr_assert_eq(device->ops->feature(device, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, &state,
@@ -221,6 +228,7 @@ Test(vfio_user_reply, silence_ends_at_the_deadline)
     cr_assert_str_eq(error.text, "fake: DEVICE_FEATURE SET STOP_COPY: no answer within 50 ms");
     cr_assert_eq(error.number, ETIMEDOUT);
     cr_assert_eq(poll(&gone, 1, 5000), 1);
+    cr_assert_eq(poll(&end, 1, 5000), 1, "the server is not told");
     /* At once, and with the first cause. */
     device->ops->set_timeout(device, UINT64_MAX);
     cr_assert_eq(device->ops->get_info(device, &info, &error), -1);

@@ -10,6 +10,9 @@
 #include "tests/unit/vfio/fake_server.h"
 #include "vmm/vfio/vfio_user_client.h"
 
+/* What waits in vain is ended. */
+TestSuite(vfio_user_version, .timeout = 120);
+
 static void version_then_drain(struct fake_server *server)
 {
     fake_version(server, server->argument);
@@ -134,6 +137,17 @@ Test(vfio_user_version, the_payload_must_be_whole)
     assert_raw_refused("\0\0\1\0{}\0{}", 10); /* a NUL inside */
     assert_raw_refused("\1\0\0\0{}", 7);      /* major 1 */
     assert_raw_refused(large, sizeof(large)); /* longer than any can be */
+}
+
+Test(vfio_user_version, what_cannot_be_parsed_is_not_printed_as_it_is)
+{
+    char reply[] = "{\"capabilities\": \x1b[2Jx}";
+    struct error error = ERROR_INIT;
+    struct fake_server server;
+
+    cr_assert_null(fake_open(&server, version_then_drain, reply, FAKE_TIMEOUT_NS, &error));
+    cr_assert_null(strchr(error.text, '\x1b'), "%s", error.text);
+    fake_close(&server, NULL);
 }
 
 static void twin_reply(struct fake_server *server)
