@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libvmm_a_SOURCES += \
+	vmm/kvm/dirty_log.c \
 	vmm/kvm/irq.c \
 	vmm/kvm/memory.c \
 	vmm/kvm/state_record.c vmm/kvm/state_record.h \

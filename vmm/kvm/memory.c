@@ -7,7 +7,7 @@
 
 #include "vmm/kvm/vm_private.h"
 
-static int set_region(struct vm *vm, int slot, uint32_t flags, uint64_t gpa, uint64_t size, void *host)
+int vm_set_region(struct vm *vm, int slot, uint32_t flags, uint64_t gpa, uint64_t size, void *host)
 {
     struct kvm_userspace_memory_region region = {
         .slot = (uint32_t)slot,
@@ -31,6 +31,7 @@ static int free_slot(struct vm *vm)
 int vm_map_memory(struct vm *vm, uint64_t gpa, uint64_t size, void *host, bool readonly, struct error *error)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint32_t flags = readonly ? KVM_MEM_READONLY : 0;
     int slot;
 
     if (!size || gpa + size < gpa || ((gpa | size | (uintptr_t)host) & (page - 1)))
@@ -40,11 +41,11 @@ int vm_map_memory(struct vm *vm, uint64_t gpa, uint64_t size, void *host, bool r
     slot = free_slot(vm);
     if (slot < 0) {
         error_set(error, ENOSPC, "all %d memory slots are taken", VM_SLOTS_MAX);
-    } else if (set_region(vm, slot, readonly ? KVM_MEM_READONLY : 0, gpa, size, host) < 0) {
+    } else if (vm_set_region(vm, slot, flags, gpa, size, host) < 0) {
         slot = error_set(error, errno, "KVM_SET_USER_MEMORY_REGION of %" PRIu64 " bytes at guest address %#" PRIx64,
                          size, gpa);
     } else {
-        vm->slot[slot] = (struct vm_slot){.gpa = gpa, .size = size};
+        vm->slot[slot] = (struct vm_slot){.gpa = gpa, .size = size, .host = host, .flags = flags};
     }
     pthread_mutex_unlock(&vm->slots_lock);
     return slot;
@@ -59,7 +60,7 @@ int vm_unmap_memory(struct vm *vm, int slot, struct error *error)
     pthread_mutex_lock(&vm->slots_lock);
     if (!vm->slot[slot].size)
         result = error_set(error, EINVAL, "memory slot %d is not in use", slot);
-    else if (set_region(vm, slot, 0, vm->slot[slot].gpa, 0, NULL) < 0)
+    else if (vm_set_region(vm, slot, 0, vm->slot[slot].gpa, 0, NULL) < 0)
         result = error_set(error, errno, "KVM_SET_USER_MEMORY_REGION to remove the slot at guest address %#" PRIx64,
                            vm->slot[slot].gpa);
     else

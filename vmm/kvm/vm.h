@@ -61,6 +61,17 @@ void vm_get_features(struct vm *vm, struct vm_features *features);
 int vm_map_memory(struct vm *vm, uint64_t gpa, uint64_t size, void *host, bool readonly, struct error *error);
 int vm_unmap_memory(struct vm *vm, int slot, struct error *error);
 
+/*
+ * The dirty log of the memory slot that begins at gpa (KVM_GET_DIRTY_LOG): the pages of 4 KiB that vCPUs, or KVM itself,
+ * wrote since they were taken last; writes by this process or by devices are not in it. It may be started, taken and
+ * stopped while vCPUs run. Taking sets a page's bit in bitmap (of as many 64-bit words as the pages need) where it was
+ * written, and clears it in the log, so that a page that is read after it was taken is either read as it stays or is in
+ * the log again. The first taking after the start gives every page.
+ */
+int vm_dirty_log_start(struct vm *vm, uint64_t gpa, struct error *error);
+int vm_dirty_log_take(struct vm *vm, uint64_t gpa, uint64_t *bitmap, struct error *error);
+int vm_dirty_log_stop(struct vm *vm, uint64_t gpa, struct error *error);
+
 /* Sets vCPU 0 to enter at entry in 64-bit mode with RDI as given and the page tables at cr3 (guest_abi.h, "Entry"); the
  * others wait for INIT and SIPI. */
 int vm_set_entry(struct vm *vm, uint64_t entry, uint64_t rdi, uint64_t cr3, struct error *error);

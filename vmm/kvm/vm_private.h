@@ -19,6 +19,9 @@
 struct vm_slot {
     uint64_t gpa;
     uint64_t size; /* 0: free */
+    void *host;
+    uint32_t flags;   /* KVM_MEM_* */
+    bool log_untaken; /* the dirty log was started, and not taken since */
 };
 
 struct vm_route {
@@ -59,6 +62,8 @@ struct vm {
 
     pthread_mutex_t slots_lock;
     struct vm_slot slot[VM_SLOTS_MAX];
+    bool log_prepared;      /* how to clear dirty logs was settled */
+    bool log_cleared_apart; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 is on: by KVM_CLEAR_DIRTY_LOG */
 
     pthread_mutex_t routes_lock;
     unsigned int route_count;
@@ -74,6 +79,10 @@ struct vm {
 int vm_extension(struct vm *vm, unsigned long capability);
 /* Is [gpa, gpa + size) inside of one memory slot? */
 bool vm_memory_contains(struct vm *vm, uint64_t gpa, uint64_t size);
+
+/* memory.c */
+/* KVM_SET_USER_MEMORY_REGION, with slots_lock held. */
+int vm_set_region(struct vm *vm, int slot, uint32_t flags, uint64_t gpa, uint64_t size, void *host);
 
 /* vcpu.c */
 /* Makes the vCPU's thread, parked. */

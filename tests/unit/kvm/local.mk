@@ -6,6 +6,7 @@ TESTS += tests/unit/kvm/kvm_test
 tests_unit_kvm_kvm_test_SOURCES = \
 	tests/unit/kvm/fixture.c tests/unit/kvm/fixture.h \
 	tests/unit/kvm/guest_code.c \
+	tests/unit/kvm/test_dirty_log.c \
 	tests/unit/kvm/test_irq.c \
 	tests/unit/kvm/test_record.c \
 	tests/unit/kvm/test_state.c \
