@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libvmm_a_SOURCES += \
+	vmm/vfio/dirty_log.c vmm/vfio/dirty_log.h \
 	vmm/vfio/fsm.c vmm/vfio/fsm.h \
 	vmm/vfio/migration.c vmm/vfio/migration.h \
 	vmm/vfio/vfio_device.c vmm/vfio/vfio_device.h \

@@ -2,6 +2,7 @@
 if HAVE_CRITERION
 VFIO_UNIT_TESTS = \
 	tests/unit/vfio/device_spec_test \
+	tests/unit/vfio/dirty_log_test \
 	tests/unit/vfio/fsm_cross_test \
 	tests/unit/vfio/fsm_test \
 	tests/unit/vfio/vfio_user_access_test \
@@ -17,6 +18,10 @@ VFIO_UNIT_LIBS = $(VMM_LIBS) $(CRITERION_LIBS)
 tests_unit_vfio_device_spec_test_SOURCES = tests/unit/vfio/device_spec_test.c
 tests_unit_vfio_device_spec_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_vfio_device_spec_test_LDADD = $(VFIO_UNIT_LIBS)
+
+tests_unit_vfio_dirty_log_test_SOURCES = tests/unit/vfio/dirty_log_test.c
+tests_unit_vfio_dirty_log_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_vfio_dirty_log_test_LDADD = $(VFIO_UNIT_LIBS)
 
 tests_unit_vfio_fsm_cross_test_SOURCES = tests/unit/vfio/fsm_cross_test.c
 tests_unit_vfio_fsm_cross_test_CFLAGS = $(UNIT_CFLAGS)

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/vfio/dirty_log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Bytes of IOVAs in one report: a bitmap of 32 KiB, which every backend and server takes. */
+#define REPORT_SIZE (UINT64_C(1) << 30)
+
+/* The ways in which kernels and servers say that they do not know a feature. */
+static bool unknown_feature(const struct error *error)
+{
+    return error->number == ENOTTY || error->number == EINVAL || error->number == EOPNOTSUPP;
+}
+
+int device_log_probe(struct vfio_device *device, struct error *error)
+{
+    static const uint32_t needed[] = {
+        VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_START,
+        VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP,
+        VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
+    };
+
+    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        struct error cause = ERROR_INIT;
+
+        if (device->ops->feature(device, needed[i], NULL, 0, &cause) == 0)
+            continue;
+        if (unknown_feature(&cause))
+            return 0;
+        if (error)
+            *error = cause;
+        return -1;
+    }
+    return 1;
+}
+
+int device_log_start(struct vfio_device *device, const struct vfio_area *ranges, size_t count, struct error *error)
+{
+    struct vfio_device_feature_dma_logging_range *list = calloc(count, sizeof(*list));
+    struct vfio_device_feature_dma_logging_control control = {
+        .page_size = DEVICE_LOG_PAGE_SIZE, .num_ranges = (uint32_t)count, .ranges = (uintptr_t)list};
+    int result;
+
+    if (!list)
+        return error_set(error, ENOMEM, "%s: DMA_LOGGING_START", device->name);
+    for (size_t i = 0; i < count; i++) {
+        list[i].iova = ranges[i].offset;
+        list[i].length = ranges[i].size;
+    }
+    result = device->ops->feature(device, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_START, &control,
+                                  sizeof(control), error);
+    free(list);
+    return result;
+}
+
+int device_log_stop(struct vfio_device *device, struct error *error)
+{
+    return device->ops->feature(device, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP, NULL, 0, error);
+}
+
+int device_log_report(struct vfio_device *device, uint64_t iova, uint64_t size, uint64_t *bitmap, struct error *error)
+{
+    for (uint64_t done = 0; done < size; done += REPORT_SIZE) {
+        struct vfio_device_feature_dma_logging_report report = {
+            .iova = iova + done,
+            .length = size - done < REPORT_SIZE ? size - done : REPORT_SIZE,
+            .page_size = DEVICE_LOG_PAGE_SIZE,
+            .bitmap = (uintptr_t)(bitmap + done / DEVICE_LOG_PAGE_SIZE / 64),
+        };
+
+        if (device->ops->feature(device, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT, &report,
+                                 sizeof(report), error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int device_log_take_own(struct vfio_device *device, uint64_t iova, uint64_t size, uint64_t *bitmap, struct error *error)
+{
+    if (!device->ops->take_own_dirty)
+        return 0;
+    return device->ops->take_own_dirty(device, iova, size, DEVICE_LOG_PAGE_SIZE, bitmap, error);
+}
