@@ -34,6 +34,9 @@ enum key {
     KEY_MESSAGE_TIMEOUT,
     KEY_ARC_TIMEOUT,
     KEY_MODE,
+    KEY_MAX_DOWNTIME,
+    KEY_MAX_ROUNDS,
+    KEY_NO_CONVERGENCE,
     KEY_CHANNEL,
     KEY_REPEAT,
     KEY_TO,
@@ -61,7 +64,13 @@ static const struct known_option known[] = {
     {0, {"console", KEY_CONSOLE, NULL, 0, "show the guest's console on standard error at the end", 1}},
     {0, {"report", KEY_REPORT, "FORMAT[:FILE]", 0, "text or json (repeat; text on standard output)", 2}},
     {0, {"fault", KEY_FAULT, "NAME[,KEY=VALUE]", 0, "put a fault in on purpose (stopcopy faults lists them)", 2}},
-    {OPTIONS_MIGRATE, {"mode", KEY_MODE, "MODE", 0, "stop-copy", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO, {"mode", KEY_MODE, "stop-copy|pre-copy", 0,
+                                    "send everything after the stop, or what can be before it (stop-copy)", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO, {"max-downtime", KEY_MAX_DOWNTIME, "TIME", 0,
+                                    "pre-copy: stop when what is left is estimated to take no longer (300ms)", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO, {"max-rounds", KEY_MAX_ROUNDS, "N", 0, "pre-copy: rounds at most (30)", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO, {"on-no-convergence", KEY_NO_CONVERGENCE, "stop|give-up", 0,
+                                    "after the last round stop all the same, or cancel the migration (stop)", 3}},
     {OPTIONS_MIGRATE, {"channel", KEY_CHANNEL, "unix|tcp", 0, "what the stream goes over (unix)", 3}},
     {OPTIONS_MIGRATE, {"repeat", KEY_REPEAT, "N", 0, "migrate N times, there and back again (1)", 3}},
     {OPTIONS_TO, {"to", KEY_TO, "CHANNEL", 0, "unix:PATH, tcp:HOST:PORT or fd:N of the destination", 3}},
@@ -209,9 +218,17 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
     case KEY_ARC_TIMEOUT:
         return option_parse_time(text, "--arc-timeout", &options->arc_timeout_ns, error);
     case KEY_MODE:
-        if (!strcmp(text, "pre-copy"))
-            return error_set(error, 0, "--mode pre-copy is not built yet");
-        return strcmp(text, "stop-copy") ? error_set(error, 0, "--mode: '%s' is not stop-copy", text) : 0;
+        chosen = choose("--mode", text, "stop-copy", "pre-copy", error);
+        options->pre_copy = chosen > 0;
+        return chosen < 0 ? -1 : 0;
+    case KEY_MAX_DOWNTIME:
+        return option_parse_time(text, "--max-downtime", &options->precopy.max_downtime_ns, error);
+    case KEY_MAX_ROUNDS:
+        return set_number("--max-rounds", text, 1, PRECOPY_ROUNDS_MAX, &options->precopy.max_rounds, error);
+    case KEY_NO_CONVERGENCE:
+        chosen = choose("--on-no-convergence", text, "stop", "give-up", error);
+        options->precopy.give_up = chosen > 0;
+        return chosen < 0 ? -1 : 0;
     case KEY_CHANNEL:
         options->channel_name = text;
         return choose("--channel", text, "unix", "tcp", error) < 0 ? -1 : 0;
@@ -260,6 +277,7 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
                                 .at_ops = DEFAULT_AT_OPS,
                                 .repeat = 1,
                                 .channel_name = "unix",
+                                .precopy = {.max_downtime_ns = 300000000u, .max_rounds = 30},
                                 .timeout_ns = 30000000000u,
                                 .message_timeout_ns = 5000000000u,
                                 .arc_timeout_ns = 120000000000u};
@@ -285,6 +303,10 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
                     name, options->wishes.ops, options->at_ops, options->repeat);
             return STATUS_USAGE;
         }
+    }
+    if (options->faults.log_ignored && !options->pre_copy) {
+        fprintf(stderr, "%s: --fault log-ignored: there is no dirty log without --mode pre-copy\n", name);
+        return STATUS_USAGE;
     }
     options->faults.seed = options->wishes.seed;
     if (!options->report_count)

@@ -28,6 +28,8 @@ struct options {
     bool any_fault;
     enum verify_mode verify;
     bool no_p2p;
+    bool pre_copy;
+    struct precopy_limits precopy; /* of that */
     bool at_ops_given;
     uint64_t at_ops; /* operations of the leading workload before each migration, and after the last */
     unsigned int repeat;

@@ -371,6 +371,8 @@ static int prepare_source(struct vmm_process *process, struct error *error)
                                           .fd = config->to,
                                           .peer = config->to_name,
                                           .no_p2p = options->no_p2p,
+                                          .pre_copy = options->pre_copy,
+                                          .limits = options->precopy,
                                           .timeout_ns = options->timeout_ns,
                                           .message_timeout_ns = options->message_timeout_ns,
                                           .arc_timeout_ns = options->arc_timeout_ns,

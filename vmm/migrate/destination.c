@@ -5,8 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/migrate/device_load.h"
 #include "vmm/migrate/handover.h"
-#include "vmm/vfio/migration.h"
+
+/* How far the stream has come: a record belongs to one of these, and there is no way back. */
+enum load_stage {
+    LOAD_PREPARED, /* nothing has come: the guest works on the source */
+    LOAD_ROUNDS,   /* RAM, and in pre-copy states of devices as they come */
+    LOAD_VCPUS,
+    LOAD_DEVICES, /* one after the other, to its end */
+    LOAD_ENDED,
+};
 
 struct destination {
     struct destination_config config;
@@ -17,13 +26,12 @@ struct destination {
     struct ram_totals ram;
     struct ram_digests digests;
     struct ram_comparison comparison;
-    /* What is due next. */
+    enum load_stage stage;
+    /* What is due next in it. */
     unsigned int next_vcpu;
     unsigned int next_device;
-    enum stream_type last;
-    struct vfio_data_session *session; /* of next_device, in RESUMING */
-    uint64_t device_bytes;
-    uint64_t device_start_ns;
+    struct device_load device[BOARD_DEVICES_MAX];
+    uint64_t start_ns; /* of the migration, by this end's clock */
     /* When the source paused the guest, by this end's clock, known to within the error. */
     uint64_t paused_ns;
     uint64_t clock_error_ns;
@@ -47,18 +55,12 @@ struct destination *destination_new(const struct destination_config *config, str
     return destination;
 }
 
-static void close_session(struct destination *destination)
-{
-    if (destination->session)
-        destination->session->device->ops->session_close(destination->session);
-    destination->session = NULL;
-}
-
 void destination_free(struct destination *destination)
 {
     if (!destination)
         return;
-    close_session(destination);
+    for (size_t i = 0; i < destination->config.device_count; i++)
+        device_load_close(&destination->device[i]);
     machine_free(destination->machine);
     ram_digests_free(&destination->digests);
     stream_close(&destination->stream);
@@ -121,7 +123,6 @@ static int prepare(struct destination *destination, struct error *error)
     if (!destination->machine || check_tsc(destination, &hello, error) < 0)
         return -1;
     event_phase(config->log, "destination-prepare", start, clock_now_ns(), 0);
-    destination->last = STREAM_BOARD;
     return send_record(destination, STREAM_PREPARED, NULL, 0, error);
 }
 
@@ -163,95 +164,78 @@ static int put_vm(struct destination *destination, const struct stream_record *r
     return result;
 }
 
-static int begin_resuming(struct destination *destination, struct error *error)
-{
-    struct vfio_device *device = destination->config.devices[destination->next_device];
-
-    destination->device_start_ns = clock_now_ns();
-    destination->device_bytes = 0;
-    if (device_set_arc(&destination->set, destination->next_device, VFIO_DEVICE_STATE_RESUMING, error) < 0)
-        return -1;
-    destination->session = device->ops->take_session(device);
-    if (!destination->session)
-        return error_rule(error, "device/no-session", 0,
-                          "device %u (%s): RESUMING gave no data transfer session (data_fd)",
-                          destination->next_device, device->name);
-    return 0;
-}
-
-static int put_device_data(struct destination *destination, const struct stream_record *record, struct error *error)
-{
-    struct vfio_device *device = destination->config.devices[destination->next_device];
-
-    if (!destination->session && begin_resuming(destination, error) < 0)
-        return -1;
-    destination->device_bytes += record->size;
-    if (migration_write_all(destination->session, record->data, record->size, error) < 0) {
-        struct error cause = *error;
-
-        return error_rule(error, "device/state-refused", 0,
-                          "device %u (%s): its state was refused after %" PRIu64 " bytes: %s", destination->next_device,
-                          device->name, destination->device_bytes, cause.text);
-    }
-    return 0;
-}
-
-/* The end of a device's stream: RESUMING to STOP, which is where a device must refuse a bad one. */
-static int end_device(struct destination *destination, const struct stream_record *record, struct error *error)
-{
-    struct cursor cursor = cursor_over(record->data, record->size);
-    uint64_t total = cursor_get_u64(&cursor);
-
-    if (!destination->session && begin_resuming(destination, error) < 0)
-        return -1;
-    if (!cursor_at_end(&cursor) || total != destination->device_bytes)
-        return error_rule(error, "stream/invalid", 0,
-                          "the state of device %u ends after %" PRIu64 " bytes, of which %" PRIu64 " came",
-                          destination->next_device, total, destination->device_bytes);
-    close_session(destination);
-    return device_set_arc(&destination->set, destination->next_device, VFIO_DEVICE_STATE_STOP, error);
-}
-
 static int put_device_state(struct destination *destination, const struct stream_record *record, struct error *error)
 {
-    unsigned int index = destination->next_device;
+    const struct device_load *device = &destination->device[record->instance];
 
-    if (machine_put_device_state(destination->machine, index, record->data, record->size, error) < 0)
+    if (machine_put_device_state(destination->machine, record->instance, record->data, record->size, error) < 0)
         return -1;
-    event_phase(destination->config.log, "device-load", destination->device_start_ns, clock_now_ns(),
-                destination->device_bytes);
+    event_phase(destination->config.log, "device-load", device->start_ns, clock_now_ns(), device->bytes);
     destination->next_device++;
     return 0;
 }
 
-/* May a record of this type follow the last one? */
+/* May a record of this type come now? In the rounds every device may get data; after that each in its turn. */
 static bool in_order(const struct destination *destination, const struct stream_record *record)
 {
     const struct board *board = machine_board(destination->machine);
-    enum stream_type last = destination->last;
-    bool device_due = destination->next_device < board->device_count && record->instance == destination->next_device;
+    enum load_stage stage = destination->stage;
+    bool rounds = stage == LOAD_PREPARED || stage == LOAD_ROUNDS;
+    bool device_due = stage == LOAD_DEVICES && destination->next_device < board->device_count &&
+                      record->instance == destination->next_device;
 
     switch (record->type) {
+    case STREAM_ALIVE:
+        return stage == LOAD_PREPARED;
     case STREAM_RAM:
-        return last == STREAM_BOARD || last == STREAM_RAM;
+    case STREAM_RAM_ZERO:
+    case STREAM_CANCELLED:
     case STREAM_VM:
-        return last == STREAM_BOARD || last == STREAM_RAM;
+        return rounds;
     case STREAM_VCPU:
-        return (last == STREAM_VM || last == STREAM_VCPU) && destination->next_vcpu < board->vcpus;
+        return stage == LOAD_VCPUS && destination->next_vcpu < board->vcpus;
     case STREAM_BOARD_STATE:
-        return last == STREAM_VCPU && destination->next_vcpu == board->vcpus;
+        return stage == LOAD_VCPUS && destination->next_vcpu == board->vcpus;
     case STREAM_DEVICE_DATA:
+        return rounds ? record->instance < board->device_count
+                      : device_due && !destination->device[record->instance].ended;
     case STREAM_DEVICE_END:
-        return device_due &&
-               (last == STREAM_BOARD_STATE || last == STREAM_DEVICE_DATA || last == STREAM_DEVICE_STATE);
+        return device_due && !destination->device[record->instance].ended;
     case STREAM_DEVICE_STATE:
-        return device_due && last == STREAM_DEVICE_END;
+        return device_due && destination->device[record->instance].ended;
     case STREAM_END:
-        return destination->next_device == board->device_count &&
-               (last == STREAM_BOARD_STATE || last == STREAM_DEVICE_STATE);
+        return stage == LOAD_DEVICES && destination->next_device == board->device_count;
     default:
         return false;
     }
+}
+
+/* Where a record takes the stream. */
+static enum load_stage stage_after(enum load_stage stage, enum stream_type type)
+{
+    switch (type) {
+    case STREAM_RAM:
+    case STREAM_RAM_ZERO:
+        return LOAD_ROUNDS;
+    case STREAM_DEVICE_DATA:
+        return stage == LOAD_PREPARED ? LOAD_ROUNDS : stage;
+    case STREAM_VM:
+        return LOAD_VCPUS;
+    case STREAM_BOARD_STATE:
+        return LOAD_DEVICES;
+    case STREAM_END:
+        return LOAD_ENDED;
+    default:
+        return stage;
+    }
+}
+
+static int cancelled(const struct stream_record *record, struct error *error)
+{
+    char text[512];
+
+    stream_text(record, text, sizeof(text));
+    return error_set(error, 0, "the source cancelled the migration: %s", text);
 }
 
 static int check_end(struct destination *destination, const struct stream_record *record, struct error *error)
@@ -262,6 +246,7 @@ static int check_end(struct destination *destination, const struct stream_record
 
     destination->paused_ns = cursor_get_u64(&cursor);
     destination->clock_error_ns = cursor_get_u64(&cursor);
+    destination->start_ns = cursor_get_u64(&cursor);
     if (!cursor_at_end(&cursor) || pages != destination->ram.pages || records != destination->stream.received - 1)
         return error_rule(error, "stream/invalid", 0,
                           "END names %" PRIu64 " pages in %" PRIu64 " records, and %" PRIu64 " in %u came", pages,
@@ -272,13 +257,19 @@ static int check_end(struct destination *destination, const struct stream_record
 static int take_record(struct destination *destination, const struct stream_record *record, struct error *error)
 {
     if (!in_order(destination, record))
-        return error_rule(error, "stream/invalid", 0, "%s sent %s %" PRIu32 " after %s, which is out of order",
+        return error_rule(error, "stream/invalid", 0, "%s sent %s %" PRIu32 " out of order, as record %" PRIu32,
                           destination->stream.peer, stream_type_name(record->type), record->instance,
-                          stream_type_name(destination->last));
-    destination->last = record->type;
+                          destination->stream.received - 1);
+    destination->stage = stage_after(destination->stage, record->type);
     switch (record->type) {
+    case STREAM_ALIVE:
+        return 0;
+    case STREAM_CANCELLED:
+        return cancelled(record, error);
     case STREAM_RAM:
         return ram_receive(destination->machine, record, &destination->ram, error);
+    case STREAM_RAM_ZERO:
+        return ram_receive_zero(destination->machine, record, error);
     case STREAM_VM:
         return put_vm(destination, record, error);
     case STREAM_VCPU:
@@ -286,9 +277,9 @@ static int take_record(struct destination *destination, const struct stream_reco
     case STREAM_BOARD_STATE:
         return machine_put_board_state(destination->machine, record->data, record->size, error);
     case STREAM_DEVICE_DATA:
-        return put_device_data(destination, record, error);
+        return device_load_data(&destination->device[record->instance], &destination->set, record, error);
     case STREAM_DEVICE_END:
-        return end_device(destination, record, error);
+        return device_load_end(&destination->device[record->instance], &destination->set, record, error);
     case STREAM_DEVICE_STATE:
         return put_device_state(destination, record, error);
     default:
@@ -303,8 +294,7 @@ static int load(struct destination *destination, struct error *error)
 
     do {
         if (stream_receive(&destination->stream, &record, wait_deadline(destination), error) < 0 ||
-            (record.type == STREAM_ALIVE && destination->last != STREAM_BOARD) ||
-            (record.type != STREAM_ALIVE && take_record(destination, &record, error) < 0))
+            take_record(destination, &record, error) < 0)
             return -1;
         if (!start && record.type != STREAM_ALIVE)
             start = clock_now_ns();
@@ -441,7 +431,7 @@ int destination_finish(struct destination *destination, struct error *error)
         else if (result == 0 && record.type == STREAM_LOG && destination->config.merge_log)
             merge_log(destination, &record);
     } while (result == 0 && record.type != STREAM_BYE);
-    event_fact(destination->config.log, "total_ns", clock_now_ns() - destination->paused_ns);
+    event_fact(destination->config.log, "total_ns", clock_now_ns() - destination->start_ns);
     if (destination->config.verify == VERIFY_FULL)
         judge_digests(destination);
     else

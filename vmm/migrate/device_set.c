@@ -72,11 +72,28 @@ int device_set_arc(struct device_set *set, size_t index, unsigned int to, struct
     return -1;
 }
 
-int device_set_stop_copy(struct device_set *set, struct error *error)
+bool device_set_has_pre_copy(const struct device_set *set, size_t index)
+{
+    return set->flags[index] & VFIO_MIGRATION_PRE_COPY;
+}
+
+int device_set_pre_copy(struct device_set *set, struct error *error)
 {
     for (size_t i = 0; i < set->count; i++)
-        if (has_p2p(set, i) && device_set_arc(set, i, VFIO_DEVICE_STATE_RUNNING_P2P, error) < 0)
+        if (device_set_has_pre_copy(set, i) && device_set_arc(set, i, VFIO_DEVICE_STATE_PRE_COPY, error) < 0)
             return -1;
+    return 0;
+}
+
+int device_set_stop_copy(struct device_set *set, struct error *error)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        unsigned int quiet = set->state[i] == VFIO_DEVICE_STATE_PRE_COPY ? VFIO_DEVICE_STATE_PRE_COPY_P2P
+                                                                         : VFIO_DEVICE_STATE_RUNNING_P2P;
+
+        if (has_p2p(set, i) && device_set_arc(set, i, quiet, error) < 0)
+            return -1;
+    }
     for (size_t i = 0; i < set->count; i++)
         if (device_set_arc(set, i, VFIO_DEVICE_STATE_STOP_COPY, error) < 0)
             return -1;
@@ -108,7 +125,9 @@ int device_set_recover(struct device_set *set, struct error *error)
         if (set->state[i] == VFIO_DEVICE_STATE_ERROR)
             return error_rule(error, "device/error-state", 0, "device %zu (%s) is in ERROR, which only a reset leaves", i,
                               set->device[i]->name);
-        if (set->state[i] == VFIO_DEVICE_STATE_RUNNING || !has_p2p(set, i))
+        /* From PRE_COPY the way to RUNNING is one arc, and the device works all along. */
+        if (set->state[i] == VFIO_DEVICE_STATE_RUNNING || set->state[i] == VFIO_DEVICE_STATE_PRE_COPY ||
+            !has_p2p(set, i))
             continue;
         if (set->state[i] != VFIO_DEVICE_STATE_RUNNING_P2P &&
             device_set_arc(set, i, VFIO_DEVICE_STATE_RUNNING_P2P, error) < 0)

@@ -28,7 +28,11 @@ int device_set_probe(struct device_set *set, bool no_p2p, struct error *error);
 /* One change of state of one device, timed and logged. On failure the state is read back; rule "device/arc-failed". */
 int device_set_arc(struct device_set *set, size_t index, unsigned int to, struct error *error);
 
-/* RUNNING to STOP_COPY, every device to RUNNING_P2P first. */
+/* Has the device the PRE_COPY states? */
+bool device_set_has_pre_copy(const struct device_set *set, size_t index);
+/* RUNNING to PRE_COPY, of every device that has it. */
+int device_set_pre_copy(struct device_set *set, struct error *error);
+/* RUNNING or PRE_COPY to STOP_COPY, every device to RUNNING_P2P or PRE_COPY_P2P first. */
 int device_set_stop_copy(struct device_set *set, struct error *error);
 /* STOP to RUNNING, every device to RUNNING_P2P first. *tried: an arc out of STOP was tried on some device. */
 int device_set_run(struct device_set *set, bool *tried, struct error *error);

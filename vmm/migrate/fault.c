@@ -10,6 +10,7 @@ static const struct fault_description faults[] = {
     {"register-changed", "", "one bit of a vector register of vCPU 0 is changed on its way", "proof/digest-after", false},
     {"interrupt-dropped", "17, 18", "the interrupts of one vector are lost after the switch", "guest/interrupt-lost", false},
     {"tsc-ahead", "", "the source says that its guest's TSC is far ahead of the destination's", "clock/tsc-behind", false},
+    {"log-ignored", "43", "the VMM ignores the device's dirty log (with --mode pre-copy)", "ram/page-differs", false},
     {"completion-repeated", "", "the device posts one completion twice", "guest/completion-sequence", true},
     {"device-byte-changed", "", "one byte of the device's internal memory changes as its state is loaded", "guest/data",
      true},
@@ -44,6 +45,7 @@ int fault_parse(const char *text, struct fault_plan *plan, struct error *error)
     plan->tsc_ahead |= !strcmp(fault->name, "tsc-ahead");
     plan->register_changed |= !strcmp(fault->name, "register-changed");
     plan->interrupt_dropped |= !strcmp(fault->name, "interrupt-dropped");
+    plan->log_ignored |= !strcmp(fault->name, "log-ignored");
     return 0;
 }
 

@@ -17,6 +17,7 @@ struct fault_plan {
     bool register_changed;  /* a bit of a vector register changes on the way */
     bool tsc_ahead;         /* the source says that its guest's TSC is far ahead */
     bool interrupt_dropped; /* those of one vector are lost after the switch */
+    bool log_ignored;       /* what the devices' dirty logs have is not asked for */
     unsigned int leg;       /* of the migration that it is put into */
     uint64_t seed;
 };

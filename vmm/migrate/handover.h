@@ -12,6 +12,7 @@
 #include "vmm/board/machine.h"
 #include "vmm/migrate/device_set.h"
 #include "vmm/migrate/fault.h"
+#include "vmm/migrate/precopy.h"
 #include "vmm/migrate/ram.h"
 #include "vmm/migrate/stream.h"
 #include "vmm/report/event_log.h"
@@ -50,6 +51,8 @@ struct source_config {
     int fd;           /* connected; the migration closes it */
     const char *peer; /* how to name the destination */
     bool no_p2p;
+    bool pre_copy;                 /* send RAM and devices' states while the guest works, too */
+    struct precopy_limits limits; /* of that */
     uint64_t timeout_ns;     /* each wait for the destination */
     uint64_t message_timeout_ns;
     uint64_t arc_timeout_ns;

@@ -2,10 +2,14 @@
 libvmm_a_SOURCES += \
 	vmm/migrate/channel.c vmm/migrate/channel.h \
 	vmm/migrate/destination.c \
+	vmm/migrate/device_load.c vmm/migrate/device_load.h \
 	vmm/migrate/device_set.c vmm/migrate/device_set.h \
+	vmm/migrate/dirty_tracking.c vmm/migrate/dirty_tracking.h \
 	vmm/migrate/fault.c vmm/migrate/fault.h \
 	vmm/migrate/handover.h \
 	vmm/migrate/hello.c \
+	vmm/migrate/page_set.c vmm/migrate/page_set.h \
+	vmm/migrate/precopy.c vmm/migrate/precopy.h \
 	vmm/migrate/ram.c vmm/migrate/ram.h \
 	vmm/migrate/source.c \
 	vmm/migrate/stream.c vmm/migrate/stream.h

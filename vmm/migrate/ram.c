@@ -57,61 +57,136 @@ static bool page_is_zero(const struct walk *walk, uint64_t offset)
     return !memcmp(walk->host + offset, zero_page, RAM_PAGE_SIZE);
 }
 
-struct sender {
-    struct stream *stream;
-    uint64_t timeout_ns;
-    uint64_t skip_from;
-    struct ram_totals *totals;
+/* What is to be done with a page, and with a run of such pages. */
+enum page_kind {
+    PAGE_LEFT_OUT,
+    PAGE_DATA,
+    PAGE_ZERO,
 };
 
-static int send_run(struct sender *sender, const struct walk *walk, uint64_t start, uint64_t end, struct error *error)
+void ram_sender_init(struct ram_sender *sender, struct machine *machine, struct stream *stream, uint64_t timeout_ns)
 {
-    uint64_t head = htole64(start);
+    *sender = (struct ram_sender){.machine = machine,
+                                  .stream = stream,
+                                  .timeout_ns = timeout_ns,
+                                  .skip_from = RAM_SKIP_NONE,
+                                  .skipped = RAM_SKIP_NONE};
+}
 
-    if (start == end)
-        return 0;
-    if (stream_send_parts(sender->stream, STREAM_RAM, walk->range, &head, sizeof(head), walk->host + start,
-                          end - start, deadline_in_ns(sender->timeout_ns), error) < 0)
+void ram_sender_free(struct ram_sender *sender)
+{
+    free(sender->copy);
+    sender->copy = NULL;
+    page_set_free(&sender->sent);
+}
+
+int ram_sender_prepare(struct ram_sender *sender, struct error *error)
+{
+    sender->copy = malloc(STREAM_DATA_MAX);
+    if (!sender->copy)
+        return error_set(error, ENOMEM, "sending RAM in rounds");
+    return page_set_init(&sender->sent, sender->machine, error);
+}
+
+/* One pass over RAM. */
+struct pass {
+    struct ram_sender *sender;
+    const struct page_set *only; /* NULL: every page */
+    bool live;
+};
+
+static int send_data(struct pass *pass, const struct walk *walk, uint64_t start, uint64_t end, struct error *error)
+{
+    struct ram_sender *sender = pass->sender;
+    uint64_t head = htole64(start);
+    const void *data = walk->host + start;
+
+    if (pass->live)
+        /* The checksum and what is sent must be of the same bytes. */
+        data = memcpy(sender->copy, data, end - start);
+    if (stream_send_parts(sender->stream, STREAM_RAM, walk->range, &head, sizeof(head), data, end - start,
+                          deadline_in_ns(sender->timeout_ns), error) < 0)
         return -1;
-    sender->totals->pages += (end - start) / RAM_PAGE_SIZE;
-    sender->totals->bytes += end - start;
+    sender->totals.pages += (end - start) / RAM_PAGE_SIZE;
+    sender->totals.bytes += end - start;
+    for (uint64_t page = start / RAM_PAGE_SIZE; pass->only && page < end / RAM_PAGE_SIZE; page++)
+        page_set_add(&sender->sent, walk->range, page);
     return 0;
 }
 
-/* Should this page be left out? Asked only of pages that are not zero. */
-static bool skipped(struct sender *sender, const struct walk *walk, uint64_t offset)
+static int send_zero(struct pass *pass, const struct walk *walk, uint64_t start, uint64_t end, struct error *error)
 {
-    if (walk->range != 0 || offset < sender->skip_from)
-        return false;
-    sender->skip_from = RAM_SKIP_NONE;
-    return true;
+    struct ram_sender *sender = pass->sender;
+    uint64_t payload[2] = {htole64(start), htole64(end - start)};
+
+    if (stream_send(sender->stream, STREAM_RAM_ZERO, walk->range, payload, sizeof(payload),
+                    deadline_in_ns(sender->timeout_ns), error) < 0)
+        return -1;
+    for (uint64_t page = start / RAM_PAGE_SIZE; page < end / RAM_PAGE_SIZE; page++)
+        page_set_remove(&sender->sent, walk->range, page);
+    return 0;
 }
 
-static int send_extent(struct sender *sender, const struct walk *walk, uint64_t start, uint64_t end,
-                       struct error *error)
+static int send_run(struct pass *pass, const struct walk *walk, enum page_kind kind, uint64_t start, uint64_t end,
+                    struct error *error)
 {
+    if (start == end || kind == PAGE_LEFT_OUT)
+        return 0;
+    return kind == PAGE_DATA ? send_data(pass, walk, start, end, error) : send_zero(pass, walk, start, end, error);
+}
+
+/* The fault: should this page, which holds data, stay behind? */
+static bool skipped(struct ram_sender *sender, const struct walk *walk, uint64_t offset)
+{
+    if (walk->range != 0)
+        return false;
+    if (offset >= sender->skip_from) {
+        sender->skipped = offset;
+        sender->skip_from = RAM_SKIP_NONE;
+    }
+    return offset == sender->skipped;
+}
+
+static enum page_kind kind_of(const struct pass *pass, const struct walk *walk, uint64_t offset)
+{
+    uint64_t page = offset / RAM_PAGE_SIZE;
+
+    if (pass->only && !page_set_has(pass->only, walk->range, page))
+        return PAGE_LEFT_OUT;
+    if (page_is_zero(walk, offset))
+        return pass->only && page_set_has(&pass->sender->sent, walk->range, page) ? PAGE_ZERO : PAGE_LEFT_OUT;
+    return skipped(pass->sender, walk, offset) ? PAGE_LEFT_OUT : PAGE_DATA;
+}
+
+static int send_extent(struct pass *pass, const struct walk *walk, uint64_t start, uint64_t end, struct error *error)
+{
+    const uint64_t *words = pass->only ? pass->only->words[walk->range] : NULL;
+    enum page_kind kind = PAGE_LEFT_OUT;
     uint64_t run = start;
 
     for (uint64_t offset = start; offset < end; offset += RAM_PAGE_SIZE) {
-        if (page_is_zero(walk, offset) || skipped(sender, walk, offset)) {
-            if (send_run(sender, walk, run, offset, error) < 0)
-                return -1;
-            run = offset + RAM_PAGE_SIZE;
-        } else if (offset + RAM_PAGE_SIZE - run == STREAM_DATA_MAX) {
-            if (send_run(sender, walk, run, offset + RAM_PAGE_SIZE, error) < 0)
-                return -1;
-            run = offset + RAM_PAGE_SIZE;
+        uint64_t page = offset / RAM_PAGE_SIZE;
+        enum page_kind next;
+
+        if (words && kind == PAGE_LEFT_OUT && page % 64 == 0 && !words[page / 64]) {
+            offset += (uint64_t)63 * RAM_PAGE_SIZE;
+            continue;
         }
+        next = kind_of(pass, walk, offset);
+        if (next == kind && (kind == PAGE_LEFT_OUT || offset - run < STREAM_DATA_MAX))
+            continue;
+        if (send_run(pass, walk, kind, run, offset, error) < 0)
+            return -1;
+        kind = next;
+        run = offset;
     }
-    return send_run(sender, walk, run, end, error);
+    return send_run(pass, walk, kind, run, end, error);
 }
 
-int ram_send(struct machine *machine, struct stream *stream, uint64_t timeout_ns, uint64_t skip_page_from,
-             struct ram_totals *totals, struct error *error)
+static int send_pass(struct pass *pass, struct error *error)
 {
-    struct sender sender = {.stream = stream, .timeout_ns = timeout_ns, .skip_from = skip_page_from, .totals = totals};
+    struct machine *machine = pass->sender->machine;
 
-    *totals = (struct ram_totals){0};
     for (unsigned int range = 0; range < machine_board(machine)->ram_ranges; range++) {
         struct walk walk;
         uint64_t start = 0, end;
@@ -120,7 +195,7 @@ int ram_send(struct machine *machine, struct stream *stream, uint64_t timeout_ns
         if (walk_begin(machine, range, &walk, error) < 0)
             return -1;
         while ((found = next_extent(&walk, &start, &end, error)) > 0) {
-            if (send_extent(&sender, &walk, start, end, error) < 0)
+            if (send_extent(pass, &walk, start, end, error) < 0)
                 return -1;
             start = end;
         }
@@ -128,6 +203,20 @@ int ram_send(struct machine *machine, struct stream *stream, uint64_t timeout_ns
             return -1;
     }
     return 0;
+}
+
+int ram_send_all(struct ram_sender *sender, struct error *error)
+{
+    struct pass pass = {.sender = sender};
+
+    return send_pass(&pass, error);
+}
+
+int ram_send_pages(struct ram_sender *sender, const struct page_set *pages, bool live, struct error *error)
+{
+    struct pass pass = {.sender = sender, .only = pages, .live = live};
+
+    return send_pass(&pass, error);
 }
 
 int ram_receive(struct machine *machine, const struct stream_record *record, struct ram_totals *totals,
@@ -150,6 +239,28 @@ int ram_receive(struct machine *machine, const struct stream_record *record, str
     totals->pages += cursor.left / RAM_PAGE_SIZE;
     totals->bytes += cursor.left;
     memcpy(host, cursor.data, cursor.left);
+    return 0;
+}
+
+int ram_receive_zero(struct machine *machine, const struct stream_record *record, struct error *error)
+{
+    const struct board *board = machine_board(machine);
+    struct cursor cursor = cursor_over(record->data, record->size);
+    uint64_t offset = cursor_get_u64(&cursor);
+    uint64_t size = cursor_get_u64(&cursor);
+    void *host;
+
+    if (!cursor_at_end(&cursor) || !size || size > STREAM_DATA_MAX || (offset | size) % RAM_PAGE_SIZE ||
+        record->instance >= board->ram_ranges || offset >= board->ram[record->instance].size ||
+        size > board->ram[record->instance].size - offset)
+        return error_rule(error, "stream/invalid", 0,
+                          "a RAM_ZERO record of %" PRIu64 " bytes at offset %" PRIu64 " of range %" PRIu32
+                          " is outside of RAM",
+                          size, offset, record->instance);
+    host = machine_ram(machine, board->ram[record->instance].start + offset, size);
+    if (!host)
+        return error_set(error, EFAULT, "RAM range %" PRIu32, record->instance);
+    memset(host, 0, size);
     return 0;
 }
 

@@ -1,28 +1,51 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Guest RAM in the stream, and its digests. Pages are of RAM_PAGE_SIZE bytes; holes and zero pages are not sent. */
-#ifndef STOPCOPY_RAM_H
-#define STOPCOPY_RAM_H
+/* Guest RAM in the stream, and its digests. Holes and pages of zeros are not sent, but where the destination has had data. */
+#ifndef STOPCOPY_RAM_TRANSFER_H
+#define STOPCOPY_RAM_TRANSFER_H
 
 #include "vmm/board/machine.h"
+#include "vmm/migrate/page_set.h"
 #include "vmm/migrate/stream.h"
-
-#define RAM_PAGE_SIZE 4096u
 
 struct ram_totals {
     uint64_t pages;
     uint64_t bytes; /* of pages sent */
 };
 
-/* What a test-only fault leaves out: the first page with data at or after this offset of range 0, UINT64_MAX none. */
 #define RAM_SKIP_NONE UINT64_MAX
 
-/* Sends every page of RAM that holds anything. timeout_ns bounds each record. */
-int ram_send(struct machine *machine, struct stream *stream, uint64_t timeout_ns, uint64_t skip_page_from,
-             struct ram_totals *totals, struct error *error);
+struct ram_sender {
+    struct machine *machine;
+    struct stream *stream;
+    uint64_t timeout_ns; /* of each record */
+    /* A test-only fault: the first page with data at or after this offset of range 0 is never sent. */
+    uint64_t skip_from;
+    uint64_t skipped; /* which one that was */
+    struct ram_totals totals;
+    /* What sending in several rounds needs, NULL and empty before ram_sender_prepare. */
+    void *copy;           /* of pages that the guest may write to while they are sent */
+    struct page_set sent; /* pages that hold data at the destination */
+};
+
+void ram_sender_init(struct ram_sender *sender, struct machine *machine, struct stream *stream, uint64_t timeout_ns);
+void ram_sender_free(struct ram_sender *sender);
+/* Before RAM is sent in several rounds. */
+int ram_sender_prepare(struct ram_sender *sender, struct error *error);
+
+/* Sends every page of RAM that holds anything, of a guest that is stopped, in one go. */
+int ram_send_all(struct ram_sender *sender, struct error *error);
+/*
+ * Sends those of these pages that hold anything, and says of those that the destination has data of that they are zero by
+ * now. live: the guest may write meanwhile. What is read then may be half old and half new; such a page is in the dirty
+ * log again.
+ */
+int ram_send_pages(struct ram_sender *sender, const struct page_set *pages, bool live, struct error *error);
 
 /* Takes over one STREAM_RAM record, checked. */
 int ram_receive(struct machine *machine, const struct stream_record *record, struct ram_totals *totals,
                 struct error *error);
+/* Takes over one STREAM_RAM_ZERO record, checked. */
+int ram_receive_zero(struct machine *machine, const struct stream_record *record, struct error *error);
 
 /* A digest of 64 bits (XXH3) for every page of RAM. */
 struct ram_digests {

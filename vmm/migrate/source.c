@@ -19,7 +19,9 @@ struct source {
     struct stream stream;
     struct buffer state;  /* one record at a time */
     void *data;           /* a piece of a device's stream */
-    struct ram_totals ram;
+    struct ram_sender ram;
+    struct precopy *precopy; /* NULL: everything goes after the stop */
+    uint64_t start_ns;       /* of the migration: the first round, or the pause */
     bool digests; /* the destination wants them */
     bool paused;
     uint64_t pause_start_ns;
@@ -193,10 +195,20 @@ static int send_piece(void *context, const void *data, size_t size, struct error
     return send_record(sink->source, STREAM_DEVICE_DATA, sink->index, data, size, error);
 }
 
+/* The session that STOP_COPY gave, or the one that goes on from PRE_COPY. *bytes: of it, sent before. */
+static struct vfio_data_session *take_session(struct source *source, unsigned int index, uint64_t *bytes)
+{
+    struct vfio_device *device = source->config.devices[index];
+    struct vfio_data_session *session = source->precopy ? precopy_take_session(source->precopy, index, bytes) : NULL;
+
+    return session ? session : device->ops->take_session(device);
+}
+
 static int send_device(struct source *source, unsigned int index, struct error *error)
 {
     struct vfio_device *device = source->config.devices[index];
-    struct vfio_data_session *session = device->ops->take_session(device);
+    uint64_t before = 0;
+    struct vfio_data_session *session = take_session(source, index, &before);
     struct device_sink sink = {.source = source, .index = index};
     struct event_device_numbers numbers = EVENT_DEVICE_NUMBERS_UNKNOWN;
     uint64_t start = clock_now_ns();
@@ -210,7 +222,7 @@ static int send_device(struct source *source, unsigned int index, struct error *
     device->ops->session_close(session);
     if (result < 0)
         return error_prefix(error, "device %u (%s): saving its state", index, device->name);
-    total = htole64(bytes);
+    total = htole64(before + bytes);
     if (send_record(source, STREAM_DEVICE_END, index, &total, sizeof(total), error) < 0)
         return -1;
     buffer_clear(&source->state);
@@ -218,38 +230,45 @@ static int send_device(struct source *source, unsigned int index, struct error *
         send_state(source, STREAM_DEVICE_STATE, index, error) < 0)
         return -1;
     event_phase(source->config.log, "device-state", start, clock_now_ns(), bytes);
-    numbers.state_bytes = bytes;
+    numbers.state_bytes = before + bytes;
     event_device(source->config.log, source->config.leg, index, device->name, &numbers);
     return 0;
+}
+
+/* What of RAM the destination has not got, or not as it is now. */
+static int send_ram(struct source *source, struct error *error)
+{
+    uint64_t start = clock_now_ns();
+    uint64_t before = source->ram.totals.bytes;
+    int result = source->precopy ? precopy_send_rest(source->precopy, error) : ram_send_all(&source->ram, error);
+
+    event_phase(source->config.log, "ram", start, clock_now_ns(), source->ram.totals.bytes - before);
+    return result;
 }
 
 static int send_everything(struct source *source, struct error *error)
 {
     const struct source_config *config = &source->config;
-    uint64_t skip = RAM_SKIP_NONE;
-    uint64_t start = clock_now_ns();
     struct {
-        uint64_t pages, records, paused_ns, clock_error_ns;
+        uint64_t pages, records, paused_ns, clock_error_ns, start_ns;
     } end; /* STREAM_END's payload */
 
-    if (config->faults && config->faults->page_not_sent)
-        skip = fault_page(config->faults, machine_board(config->machine)->ram[0].size);
-    if (ram_send(config->machine, &source->stream, config->timeout_ns, skip, &source->ram, error) < 0)
+    if (send_ram(source, error) < 0)
         return -1;
-    event_phase(config->log, "ram", start, clock_now_ns(), source->ram.bytes);
     if (send_vcpus(source, error) < 0 || send_board(source, error) < 0)
         return -1;
     for (unsigned int i = 0; i < config->device_count; i++)
         if (send_device(source, i, error) < 0)
             return -1;
-    end.pages = htole64(source->ram.pages);
+    end.pages = htole64(source->ram.totals.pages);
     end.records = htole64(source->stream.sent);
     end.paused_ns = htole64(source->pause_start_ns + (uint64_t)source->clock_offset_ns);
     end.clock_error_ns = htole64(source->clock_error_ns);
+    end.start_ns = htole64(source->start_ns + (uint64_t)source->clock_offset_ns);
     if (send_record(source, STREAM_END, 0, &end, sizeof(end), error) < 0)
         return -1;
-    event_fact(config->log, "ram.bytes", source->ram.bytes);
-    event_fact(config->log, "ram.pages", source->ram.pages);
+    event_fact(config->log, "ram.bytes", source->ram.totals.bytes);
+    event_fact(config->log, "ram.pages", source->ram.totals.pages);
     return 0;
 }
 
@@ -298,6 +317,22 @@ static enum handover_outcome hand_over(struct source *source, struct error *erro
     return HANDOVER_UNKNOWN;
 }
 
+/* The guest was never paused: only what the rounds have begun is taken back. */
+static enum handover_outcome go_on_here(struct source *source, struct error *error)
+{
+    const struct source_config *config = &source->config;
+    struct error recovery = ERROR_INIT;
+
+    if (!source->precopy || precopy_cancel(source->precopy, &recovery) == 0)
+        return HANDOVER_ON_SOURCE;
+    event_error(config->log, error);
+    if (machine_pause(config->machine, deadline_in_ms(PAUSE_TIMEOUT_MS), error) < 0)
+        event_error(config->log, error);
+    error_prefix(&recovery, "the migration failed in its rounds, and the guest cannot go on here");
+    *error = recovery;
+    return HANDOVER_LOST;
+}
+
 /* The guest is this end's again: back to work, in the order of the way up. */
 static enum handover_outcome resume_here(struct source *source, struct error *error)
 {
@@ -306,7 +341,9 @@ static enum handover_outcome resume_here(struct source *source, struct error *er
     uint64_t start = clock_now_ns();
 
     if (!source->paused)
-        return HANDOVER_ON_SOURCE;
+        return go_on_here(source, error);
+    if (source->precopy)
+        precopy_end_sessions(source->precopy);
     if (device_set_recover(&source->set, &recovery) < 0 ||
         machine_bind_interrupts(config->machine, &recovery) < 0 || machine_resume(config->machine, &recovery) < 0) {
         event_error(config->log, error);
@@ -315,6 +352,8 @@ static enum handover_outcome resume_here(struct source *source, struct error *er
         return HANDOVER_LOST;
     }
     event_phase(config->log, "resume-on-source", start, clock_now_ns(), 0);
+    if (source->precopy)
+        precopy_stop_tracking(source->precopy);
     return HANDOVER_ON_SOURCE;
 }
 
@@ -331,6 +370,8 @@ static void finish(struct source *source)
     for (size_t i = 0; i < config->device_count; i++)
         if (device_set_arc(&source->set, i, VFIO_DEVICE_STATE_STOP, &error) < 0)
             event_error(config->log, &error);
+    if (source->precopy)
+        precopy_stop_tracking(source->precopy);
     if (source->digests) {
         if (ram_digests_take(config->machine, &ours, &error) < 0 ||
             ram_digests_send(&ours, &source->stream, config->timeout_ns, &error) < 0)
@@ -367,6 +408,9 @@ struct source *source_new(const struct source_config *config, struct error *erro
                                       .arc_timeout_ns = config->arc_timeout_ns,
                                       .message_timeout_ns = config->message_timeout_ns};
     stream_open(&source->stream, config->fd, config->peer);
+    ram_sender_init(&source->ram, config->machine, &source->stream, config->timeout_ns);
+    if (config->faults && config->faults->page_not_sent)
+        source->ram.skip_from = fault_page(config->faults, machine_board(config->machine)->ram[0].size);
     return source;
 }
 
@@ -374,17 +418,47 @@ void source_free(struct source *source)
 {
     if (!source)
         return;
+    precopy_free(source->precopy);
+    ram_sender_free(&source->ram);
     stream_close(&source->stream);
     buffer_free(&source->state);
     free(source->data);
     free(source);
 }
 
+/* The rounds that come before the pause. */
+static int send_live(struct source *source, struct error *error)
+{
+    const struct source_config *config = &source->config;
+    struct precopy_config precopy_config = {.machine = config->machine,
+                                            .set = &source->set,
+                                            .stream = &source->stream,
+                                            .ram = &source->ram,
+                                            .limits = config->limits,
+                                            .timeout_ns = config->timeout_ns,
+                                            .ignore_device_logs = config->faults && config->faults->log_ignored};
+
+    source->precopy = precopy_new(&precopy_config, error);
+    if (!source->precopy || precopy_run(source->precopy, error) < 0)
+        return -1;
+    return 0;
+}
+
+/* Before the pause the destination is told why nothing more comes, where it still listens. */
+static void cancel(struct source *source, struct error *error)
+{
+    ask_reason(source, error);
+    stream_send_text(&source->stream, STREAM_CANCELLED, error->text, deadline_in_ms(REASON_TIMEOUT_MS), NULL);
+}
+
 enum handover_outcome source_migrate(struct source *source, struct error *error)
 {
     enum handover_outcome outcome = HANDOVER_ON_SOURCE;
 
-    if (stop_everything(source, error) == 0) {
+    source->start_ns = clock_now_ns();
+    if (source->config.pre_copy && send_live(source, error) < 0) {
+        cancel(source, error);
+    } else if (stop_everything(source, error) == 0) {
         if (send_everything(source, error) == 0)
             outcome = hand_over(source, error);
         else

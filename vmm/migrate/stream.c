@@ -35,7 +35,7 @@ static const struct {
     [STREAM_DEVICE_STATE] = {"DEVICE_STATE", 256 << 10},
     [STREAM_DEVICE_DATA] = {"DEVICE_DATA", STREAM_DATA_MAX},
     [STREAM_DEVICE_END] = {"DEVICE_END", 8},
-    [STREAM_END] = {"END", 32},
+    [STREAM_END] = {"END", 40},
     [STREAM_READY] = {"READY", 0},
     [STREAM_COMMIT] = {"COMMIT", 0},
     [STREAM_NOT_STARTED] = {"NOT_STARTED", TEXT_MAX},
@@ -45,6 +45,8 @@ static const struct {
     [STREAM_LOG] = {"LOG", 8 << 20},
     [STREAM_BYE] = {"BYE", 0},
     [STREAM_ALIVE] = {"ALIVE", 0},
+    [STREAM_RAM_ZERO] = {"RAM_ZERO", 16},
+    [STREAM_CANCELLED] = {"CANCELLED", TEXT_MAX},
 };
 
 const char *stream_type_name(unsigned int type)

@@ -32,7 +32,8 @@ enum stream_type {
     STREAM_DEVICE_DATA = 8,  /* instance: device. Its own stream, in pieces */
     STREAM_DEVICE_END = 9,   /* instance: device. u64 total bytes of it */
     STREAM_DEVICE_STATE = 10, /* instance: device. What the VMM keeps for it */
-    STREAM_END = 11,         /* u64 pages of RAM, u64 records sent before, u64 the pause, by the destination's clock, u64 its error */
+    STREAM_END = 11,         /* u64 pages of RAM, u64 records sent before, u64 the pause, by the destination's clock,
+                                u64 its error, u64 the start of the first round, by that clock */
     STREAM_READY = 12,       /* destination: everything is loaded and checked */
     STREAM_COMMIT = 13,      /* source: the point of no return */
     STREAM_RUNNING = 14,     /* destination: the guest runs. u64 when its vCPUs were resumed */
@@ -42,7 +43,9 @@ enum stream_type {
     STREAM_REFUSED = 18,     /* destination, before COMMIT: why not; nothing was started */
     STREAM_NOT_STARTED = 19, /* destination, after COMMIT: why; no device left STOP, no vCPU entered */
     STREAM_FAILED = 20,      /* destination, after COMMIT: why; the guest is the destination's and does not run */
-    STREAM_ALIVE = 21,       /* source, between BOARD and the pause: the guest still works */
+    STREAM_ALIVE = 21,       /* source, after PREPARED, before the first of what follows: the guest still works */
+    STREAM_RAM_ZERO = 22,    /* instance: range. u64 offset into it, u64 bytes: pages that were sent and are zero now */
+    STREAM_CANCELLED = 23,   /* source, before the pause: why the migration ends; the guest goes on there */
     STREAM_TYPES
 };
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 if HAVE_CRITERION
-check_PROGRAMS += tests/unit/migrate/stream tests/unit/migrate/channel
-TESTS += tests/unit/migrate/stream tests/unit/migrate/channel
+check_PROGRAMS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram
+TESTS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram
 endif
 tests_unit_migrate_stream_SOURCES = tests/unit/migrate/stream.c
 tests_unit_migrate_stream_CFLAGS = $(UNIT_CFLAGS)
@@ -9,3 +9,6 @@ tests_unit_migrate_stream_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
 tests_unit_migrate_channel_SOURCES = tests/unit/migrate/channel.c
 tests_unit_migrate_channel_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_migrate_channel_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
+tests_unit_migrate_ram_SOURCES = tests/unit/migrate/ram.c
+tests_unit_migrate_ram_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_migrate_ram_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)

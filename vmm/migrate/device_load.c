@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/migrate/device_load.h"
+
+#include <inttypes.h>
+
+#include "vmm/vfio/migration.h"
+
+static int begin(struct device_load *load, struct device_set *set, uint32_t index, struct error *error)
+{
+    struct vfio_device *device = set->device[index];
+
+    load->begun = true;
+    load->start_ns = clock_now_ns();
+    if (device_set_arc(set, index, VFIO_DEVICE_STATE_RESUMING, error) < 0)
+        return -1;
+    load->session = device->ops->take_session(device);
+    if (!load->session)
+        return error_rule(error, "device/no-session", 0,
+                          "device %" PRIu32 " (%s): RESUMING gave no data transfer session (data_fd)", index,
+                          device->name);
+    return 0;
+}
+
+int device_load_data(struct device_load *load, struct device_set *set, const struct stream_record *record,
+                     struct error *error)
+{
+    if (!load->begun && begin(load, set, record->instance, error) < 0)
+        return -1;
+    load->bytes += record->size;
+    if (migration_write_all(load->session, record->data, record->size, error) < 0) {
+        struct error cause = *error;
+
+        return error_rule(error, "device/state-refused", 0,
+                          "device %" PRIu32 " (%s): its state was refused after %" PRIu64 " bytes: %s",
+                          record->instance, set->device[record->instance]->name, load->bytes, cause.text);
+    }
+    return 0;
+}
+
+int device_load_end(struct device_load *load, struct device_set *set, const struct stream_record *record,
+                    struct error *error)
+{
+    struct cursor cursor = cursor_over(record->data, record->size);
+    uint64_t total = cursor_get_u64(&cursor);
+
+    if (!load->begun && begin(load, set, record->instance, error) < 0)
+        return -1;
+    if (!cursor_at_end(&cursor) || total != load->bytes)
+        return error_rule(error, "stream/invalid", 0,
+                          "the state of device %" PRIu32 " ends after %" PRIu64 " bytes, of which %" PRIu64 " came",
+                          record->instance, total, load->bytes);
+    device_load_close(load);
+    load->ended = true;
+    return device_set_arc(set, record->instance, VFIO_DEVICE_STATE_STOP, error);
+}
+
+void device_load_close(struct device_load *load)
+{
+    if (load->session)
+        load->session->device->ops->session_close(load->session);
+    load->session = NULL;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One device's way in: RESUMING with its first data, which may come while RAM does and with other devices' in turn, STOP at
+ * the end of its stream, and then what the VMM keeps of it.
+ */
+#ifndef STOPCOPY_DEVICE_LOAD_H
+#define STOPCOPY_DEVICE_LOAD_H
+
+#include "vmm/migrate/device_set.h"
+#include "vmm/migrate/stream.h"
+
+struct device_load {
+    struct vfio_data_session *session; /* in RESUMING */
+    bool begun;
+    bool ended;
+    uint64_t bytes;
+    uint64_t start_ns; /* of the first data */
+};
+
+/* STREAM_DEVICE_DATA: the device takes it, or refuses it by the rule "device/state-refused". */
+int device_load_data(struct device_load *load, struct device_set *set, const struct stream_record *record,
+                     struct error *error);
+/* STREAM_DEVICE_END: RESUMING to STOP, which is where a device must refuse a bad stream. */
+int device_load_end(struct device_load *load, struct device_set *set, const struct stream_record *record,
+                    struct error *error);
+/* Closes the session where there is one. */
+void device_load_close(struct device_load *load);
+
+#endif

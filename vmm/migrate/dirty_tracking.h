@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Who wrote to the guest's RAM: the logs of all who can, joined. vCPUs and KVM itself are in KVM's log; a device's DMA is in
+ * the device's own, and where the VMM did it on the device's behalf, in the VMM's. Outside of these nothing of the VMM
+ * writes to the RAM of a guest that runs.
+ */
+#ifndef STOPCOPY_DIRTY_TRACKING_H
+#define STOPCOPY_DIRTY_TRACKING_H
+
+#include "vmm/migrate/device_set.h"
+#include "vmm/migrate/page_set.h"
+
+struct dirty_tracking {
+    struct machine *machine;
+    struct device_set *set;
+    bool ignore_devices; /* a fault put in on purpose: what the devices' logs have is not asked for */
+    bool incomplete;     /* a device has no log: everything that it can reach counts as written */
+    unsigned int ranges; /* of RAM whose log was started in KVM */
+    bool started[BOARD_DEVICES_MAX];
+};
+
+/*
+ * Starts all logs. A device without one is said in a note, and then no log is started: all RAM counts as written at every
+ * taking. On failure what was started is stopped.
+ */
+int dirty_tracking_start(struct dirty_tracking *tracking, struct error *error);
+
+/* Adds the pages written since the last taking; the first one adds every page. */
+int dirty_tracking_take(struct dirty_tracking *tracking, struct page_set *pages, struct error *error);
+
+/* Stops all that were started, so that another migration can start them again; what cannot be stopped is a note. May be
+ * called at any time, and again. */
+void dirty_tracking_stop(struct dirty_tracking *tracking);
+
+#endif

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/migrate/precopy.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "vmm/migrate/dirty_tracking.h"
+#include "vmm/vfio/migration.h"
+
+/* Below so many bytes a round says nothing of the bandwidth. */
+#define MEASURED_MIN (4u << 20)
+/* What is read of a device in one round where it does not say how much it has. */
+#define UNKNOWN_READ_MAX (256u << 20)
+/* Bytes a second, as long as nothing was measured. */
+#define BANDWIDTH_GUESS 1e9
+
+struct precopy {
+    struct precopy_config config;
+    struct dirty_tracking tracking;
+    struct page_set dirty; /* to be sent */
+    void *data;            /* a piece of a device's stream */
+    unsigned int rounds;
+    double bandwidth;                     /* bytes a second */
+    uint64_t measured_bytes, measured_ns; /* since it was last worked out */
+    struct vfio_data_session *session[BOARD_DEVICES_MAX];
+    uint64_t session_bytes[BOARD_DEVICES_MAX];
+    bool early_end_said[BOARD_DEVICES_MAX];
+};
+
+struct precopy *precopy_new(const struct precopy_config *config, struct error *error)
+{
+    struct precopy *precopy = calloc(1, sizeof(*precopy));
+
+    if (!precopy) {
+        error_set(error, ENOMEM, "preparing the rounds of pre-copy");
+        return NULL;
+    }
+    precopy->config = *config;
+    precopy->bandwidth = BANDWIDTH_GUESS;
+    precopy->tracking = (struct dirty_tracking){
+        .machine = config->machine, .set = config->set, .ignore_devices = config->ignore_device_logs};
+    precopy->data = malloc(STREAM_DATA_MAX);
+    if (!precopy->data) {
+        error_set(error, ENOMEM, "preparing the rounds of pre-copy");
+        free(precopy);
+        return NULL;
+    }
+    if (page_set_init(&precopy->dirty, config->machine, error) < 0 || ram_sender_prepare(config->ram, error) < 0) {
+        precopy_free(precopy);
+        return NULL;
+    }
+    return precopy;
+}
+
+void precopy_end_sessions(struct precopy *precopy)
+{
+    for (size_t i = 0; i < precopy->config.set->count; i++) {
+        if (precopy->session[i])
+            precopy->session[i]->device->ops->session_close(precopy->session[i]);
+        precopy->session[i] = NULL;
+    }
+}
+
+void precopy_stop_tracking(struct precopy *precopy)
+{
+    dirty_tracking_stop(&precopy->tracking);
+}
+
+void precopy_free(struct precopy *precopy)
+{
+    if (!precopy)
+        return;
+    precopy_end_sessions(precopy);
+    precopy_stop_tracking(precopy);
+    page_set_free(&precopy->dirty);
+    free(precopy->data);
+    free(precopy);
+}
+
+int precopy_cancel(struct precopy *precopy, struct error *error)
+{
+    int result;
+
+    precopy_end_sessions(precopy);
+    result = device_set_recover(precopy->config.set, error);
+    precopy_stop_tracking(precopy);
+    return result;
+}
+
+struct vfio_data_session *precopy_take_session(struct precopy *precopy, unsigned int index, uint64_t *bytes)
+{
+    struct vfio_data_session *session = precopy->session[index];
+
+    *bytes = precopy->session_bytes[index];
+    precopy->session[index] = NULL;
+    return session;
+}
+
+static int start_devices(struct precopy *precopy, struct error *error)
+{
+    struct device_set *set = precopy->config.set;
+
+    if (device_set_pre_copy(set, error) < 0)
+        return -1;
+    for (size_t i = 0; i < set->count; i++) {
+        struct vfio_device *device = set->device[i];
+
+        if (!device_set_has_pre_copy(set, i))
+            continue;
+        precopy->session[i] = device->ops->take_session(device);
+        if (!precopy->session[i])
+            return error_rule(error, "device/no-session", 0,
+                              "device %zu (%s): PRE_COPY gave no data transfer session (data_fd)", i, device->name);
+    }
+    return 0;
+}
+
+/* What a device has to send. */
+struct pending {
+    bool known;
+    uint64_t initial; /* which should go before the guest is stopped */
+    uint64_t bytes;   /* all that is left, as far as it says */
+};
+
+/* linux/vfio.h, VFIO_MIG_GET_PRECOPY_INFO and VFIO_DEVICE_FEATURE_MIG_DATA_SIZE: a device may have both, or none. */
+static struct pending ask_pending(struct precopy *precopy, size_t index)
+{
+    struct vfio_device *device = precopy->config.set->device[index];
+    struct vfio_precopy_info info = {.argsz = sizeof(info)};
+    struct pending pending = {0};
+    uint64_t size;
+
+    if (precopy->session[index] && device->ops->session_precopy_info(precopy->session[index], &info, NULL) == 0) {
+        pending.known = true;
+        pending.initial = info.initial_bytes;
+        pending.bytes = info.initial_bytes + info.dirty_bytes;
+    }
+    if (migration_get_data_size(device, &size, NULL) == 0) {
+        pending.known = true;
+        if (pending.bytes < size)
+            pending.bytes = size;
+    }
+    return pending;
+}
+
+/* Sends what a device has, until it has nothing for now, or as much as it had at the beginning. */
+static int send_device(struct precopy *precopy, size_t index, struct error *error)
+{
+    struct vfio_data_session *session = precopy->session[index];
+    struct vfio_device *device = session->device;
+    struct pending pending = ask_pending(precopy, index);
+    uint64_t limit = pending.known ? pending.bytes + STREAM_DATA_MAX : UNKNOWN_READ_MAX;
+    enum vfio_data_result result = VFIO_DATA_DATA;
+
+    for (uint64_t done = 0; result == VFIO_DATA_DATA && done < limit;) {
+        size_t count;
+
+        result = device->ops->session_read(session, precopy->data, STREAM_DATA_MAX, &count, error);
+        if (result == VFIO_DATA_ERROR)
+            return error_prefix(error, "device %zu (%s): saving its state in PRE_COPY", index, device->name);
+        if (count && stream_send(precopy->config.stream, STREAM_DEVICE_DATA, (uint32_t)index, precopy->data, count,
+                                 deadline_in_ns(precopy->config.timeout_ns), error) < 0)
+            return -1;
+        done += count;
+        precopy->session_bytes[index] += count;
+    }
+    if (result == VFIO_DATA_END && !precopy->early_end_said[index]) {
+        precopy->early_end_said[index] = true;
+        event_finding(
+            precopy->config.set->log, "device/end-in-pre-copy",
+            "device %zu (%s): its stream came to its end in PRE_COPY, where there is only an end for the time "
+            "being (ENOMSG)",
+            index, device->name);
+    }
+    return 0;
+}
+
+/* Bandwidth is that of the last rounds that were long enough to tell. */
+static void measure(struct precopy *precopy, uint64_t bytes, uint64_t ns)
+{
+    precopy->measured_bytes += bytes;
+    precopy->measured_ns += ns;
+    if (precopy->measured_bytes < MEASURED_MIN || !precopy->measured_ns)
+        return;
+    precopy->bandwidth = (double)precopy->measured_bytes * 1e9 / (double)precopy->measured_ns;
+    precopy->measured_bytes = precopy->measured_ns = 0;
+}
+
+static int do_round(struct precopy *precopy, struct error *error)
+{
+    const struct precopy_config *config = &precopy->config;
+    uint64_t start = clock_now_ns();
+    uint64_t sent = config->stream->bytes_sent;
+    uint64_t pages = page_set_count(&precopy->dirty);
+    uint64_t end;
+    char name[64];
+
+    if (!precopy->tracking.incomplete && ram_send_pages(config->ram, &precopy->dirty, true, error) < 0)
+        return -1;
+    page_set_clear(&precopy->dirty);
+    for (size_t i = 0; i < config->set->count; i++)
+        if (precopy->session[i] && send_device(precopy, i, error) < 0)
+            return -1;
+    end = clock_now_ns();
+    sent = config->stream->bytes_sent - sent;
+    measure(precopy, sent, end - start);
+    precopy->rounds++;
+    snprintf(name, sizeof(name), "round %u", precopy->rounds);
+    event_phase(config->set->log, name, start, end, sent);
+    snprintf(name, sizeof(name), "precopy.round.%u.pages", precopy->rounds);
+    event_fact(config->set->log, name, precopy->tracking.incomplete ? 0 : pages);
+    return 0;
+}
+
+/* What is left at the end of a round. */
+struct rest {
+    uint64_t ram;
+    uint64_t devices;
+    uint64_t initial; /* of devices' */
+    uint64_t ns;      /* that it takes to send */
+};
+
+static struct rest estimate(struct precopy *precopy)
+{
+    struct rest rest = {.ram = page_set_count(&precopy->dirty) * RAM_PAGE_SIZE};
+
+    for (size_t i = 0; i < precopy->config.set->count; i++) {
+        struct pending pending = ask_pending(precopy, i);
+
+        rest.devices += pending.bytes;
+        rest.initial += pending.initial;
+    }
+    rest.ns = (uint64_t)(((double)rest.ram + (double)rest.devices) * 1e9 / precopy->bandwidth);
+    return rest;
+}
+
+/* More rounds change nothing of what goes after the stop in any case. */
+static bool converged(const struct precopy *precopy, const struct rest *rest)
+{
+    uint64_t fixed = precopy->tracking.incomplete && !precopy->config.limits.give_up
+                         ? (uint64_t)((double)rest->ram * 1e9 / precopy->bandwidth)
+                         : 0;
+
+    return !rest->initial && rest->ns - fixed <= precopy->config.limits.max_downtime_ns;
+}
+
+static void log_totals(struct precopy *precopy, uint64_t bytes, const struct rest *rest)
+{
+    event_fact(precopy->config.set->log, "precopy.rounds", precopy->rounds);
+    event_fact(precopy->config.set->log, "precopy.bytes", bytes);
+    event_fact(precopy->config.set->log, "precopy.estimate_ns", rest->ns);
+}
+
+static int no_convergence(struct precopy *precopy, const struct rest *rest, struct error *error)
+{
+    const struct precopy_limits *limits = &precopy->config.limits;
+    char text[256];
+
+    snprintf(text, sizeof(text),
+             "no convergence after %u rounds: %" PRIu64 " bytes of RAM and %" PRIu64
+             " of devices are left, about %" PRIu64 " us where %" PRIu64 " may be",
+             precopy->rounds, rest->ram, rest->devices, rest->ns / 1000u, limits->max_downtime_ns / 1000u);
+    if (limits->give_up)
+        return error_set(error, 0, "%s; give a longer --max-downtime or more --max-rounds", text);
+    event_note(precopy->config.set->log, "%s; the guest was stopped all the same", text);
+    return 0;
+}
+
+int precopy_run(struct precopy *precopy, struct error *error)
+{
+    uint64_t sent = precopy->config.stream->bytes_sent;
+    struct rest rest;
+    bool ready;
+
+    if (dirty_tracking_start(&precopy->tracking, error) < 0 || start_devices(precopy, error) < 0 ||
+        dirty_tracking_take(&precopy->tracking, &precopy->dirty, error) < 0)
+        return -1;
+    do {
+        if (do_round(precopy, error) < 0 || dirty_tracking_take(&precopy->tracking, &precopy->dirty, error) < 0)
+            return -1;
+        rest = estimate(precopy);
+        ready = converged(precopy, &rest);
+    } while (!ready && precopy->rounds < precopy->config.limits.max_rounds);
+    log_totals(precopy, precopy->config.stream->bytes_sent - sent, &rest);
+    return ready ? 0 : no_convergence(precopy, &rest, error);
+}
+
+int precopy_send_rest(struct precopy *precopy, struct error *error)
+{
+    if (dirty_tracking_take(&precopy->tracking, &precopy->dirty, error) < 0)
+        return -1;
+    return ram_send_pages(precopy->config.ram, &precopy->dirty, false, error);
+}
