@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 if HAVE_CRITERION
-check_PROGRAMS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram
-TESTS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram
+check_PROGRAMS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram \
+	tests/unit/migrate/dirty_tracking
+TESTS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram \
+	tests/unit/migrate/dirty_tracking
 endif
 tests_unit_migrate_stream_SOURCES = tests/unit/migrate/stream.c
 tests_unit_migrate_stream_CFLAGS = $(UNIT_CFLAGS)
@@ -12,3 +14,6 @@ tests_unit_migrate_channel_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
 tests_unit_migrate_ram_SOURCES = tests/unit/migrate/ram.c
 tests_unit_migrate_ram_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_migrate_ram_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
+tests_unit_migrate_dirty_tracking_SOURCES = tests/unit/migrate/dirty_tracking.c
+tests_unit_migrate_dirty_tracking_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_migrate_dirty_tracking_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
