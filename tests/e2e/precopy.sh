@@ -88,6 +88,35 @@ status=$?
 expect_json '.outcome == "source" and .guest.digest == .guest.digest_expected and .guest.digest != null'
 expect_json '[.devices[0].arcs[] | .from + ">" + .to] == ["RUNNING>PRE_COPY", "PRE_COPY>RUNNING"]'
 
+# A device server that dies in the rounds takes the guest's device with it, and no process hangs.
+name="the device server dies in the rounds"
+"$device_server" --socket "$scratch/device" --model dma --features stop-copy+p2p+pre-copy >"$scratch/server.out" &
+server=$!
+started="$started $server"
+wait_for "the device server" test -S "$scratch/device"
+"$stopcopy" dest --from "unix:$scratch/move" --device "$live" >/dev/null 2>&1 &
+dest=$!
+started="$started $dest"
+"$stopcopy" source --to "unix:$scratch/move" --memory 64M --device "vfio-user:$scratch/device" --at-ops 1000 --mode pre-copy \
+    --max-downtime 1ns --max-rounds 10000 >"$scratch/out" 2>"$scratch/err" &
+source=$!
+started="$started $source"
+wait_for "RAM at the destination" sh -c "awk '/^RssShmem/ { exit !(\$2 > 8192) }' /proc/$dest/status"
+kill -KILL $server
+wait $source
+status=$?
+[ $status -eq 5 ] || { fail "$name: the source's status is $status"; cat "$scratch/err"; }
+expect_error "device 0"
+wait $dest
+status=$?
+[ $status -eq 3 ] || fail "$name: the destination's status is $status"
+
+# A guest that is done before it could be stopped stays where it is.
+expect 3 "the guest ends in the rounds" "$stopcopy" migrate --mode pre-copy --memory 64M --device "$live" --ops 2000 --at-ops 100 \
+    --max-downtime 1ns --max-rounds 10000 --report "json:$scratch/report.json"
+expect_error "came to its end" 2
+expect_json '.guest.digest == .guest.digest_expected and .guest.digest != null'
+
 expect 2 "no rounds" "$stopcopy" migrate --mode pre-copy --max-rounds 0
 expect_error "--max-rounds"
 expect 2 "no such mode" "$stopcopy" migrate --mode post-copy

@@ -34,6 +34,10 @@ struct vmm_process {
     uint64_t alive_ns; /* when that was shown last */
     bool finish_asked;
     enum status worst; /* what a failed migration leaves as the status */
+    /* What happened to the guest while it was sent. */
+    bool ended;
+    bool failed;
+    struct error failure;
 };
 
 static uint64_t device_operations(const struct proof_snapshot *snapshot, uint16_t slot, uint64_t *submitted)
@@ -274,6 +278,25 @@ static void show_alive(struct vmm_process *process)
         event_note(process->config->log, "nobody listens to this process any more");
 }
 
+/* Between the rounds of a migration: the guest works and is looked after. */
+static int attend_guest(void *context, struct error *error)
+{
+    struct vmm_process *process = context;
+    struct machine_event event;
+
+    show_alive(process);
+    while (machine_wait(process->machine, deadline_in_ms(0), &event) > 0) {
+        if (take_event(process, &event, &process->ended, error) < 0) {
+            process->failed = true;
+            process->failure = *error;
+            return -1;
+        }
+        if (process->ended)
+            return error_set(error, 0, "the guest came to its end before it could be stopped");
+    }
+    return 0;
+}
+
 /*
  * Runs the guest until its share is done (until_share) or it is at its end. Returns 1 when it is at its end (done or
  * failed), 0 when its share is done.
@@ -283,8 +306,12 @@ static int run_guest(struct vmm_process *process, bool until_share, struct error
     const struct options *options = process->config->options;
     struct deadline limit = deadline_in_ns(options->timeout_ns);
     uint64_t last = UINT64_MAX;
-    bool done = false;
+    bool done = process->ended;
 
+    if (process->failed) {
+        *error = process->failure;
+        return -1;
+    }
     while (!done) {
         struct machine_event event;
         int count = machine_wait(process->machine, deadline_in_ms(PROGRESS_PERIOD_MS), &event);
@@ -373,6 +400,8 @@ static int prepare_source(struct vmm_process *process, struct error *error)
                                           .no_p2p = options->no_p2p,
                                           .pre_copy = options->pre_copy,
                                           .limits = options->precopy,
+                                          .attend = attend_guest,
+                                          .attend_context = process,
                                           .timeout_ns = options->timeout_ns,
                                           .message_timeout_ns = options->message_timeout_ns,
                                           .arc_timeout_ns = options->arc_timeout_ns,

@@ -53,6 +53,8 @@ struct source_config {
     bool no_p2p;
     bool pre_copy;                 /* send RAM and devices' states while the guest works, too */
     struct precopy_limits limits; /* of that */
+    int (*attend)(void *context, struct error *error); /* as in struct precopy_config */
+    void *attend_context;
     uint64_t timeout_ns;     /* each wait for the destination */
     uint64_t message_timeout_ns;
     uint64_t arc_timeout_ns;

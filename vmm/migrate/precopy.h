@@ -27,6 +27,9 @@ struct precopy_config {
     struct precopy_limits limits;
     uint64_t timeout_ns;     /* of each record */
     bool ignore_device_logs; /* a fault put in on purpose */
+    /* Between rounds: looks after the guest that works. -1 with the reason: the rounds end there. NULL: nobody does. */
+    int (*attend)(void *context, struct error *error);
+    void *attend_context;
 };
 
 struct precopy;

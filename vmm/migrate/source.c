@@ -436,6 +436,8 @@ static int send_live(struct source *source, struct error *error)
                                             .ram = &source->ram,
                                             .limits = config->limits,
                                             .timeout_ns = config->timeout_ns,
+                                            .attend = config->attend,
+                                            .attend_context = config->attend_context,
                                             .ignore_device_logs = config->faults && config->faults->log_ignored};
 
     source->precopy = precopy_new(&precopy_config, error);

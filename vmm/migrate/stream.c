@@ -94,6 +94,7 @@ int stream_send_parts(struct stream *stream, enum stream_type type, uint32_t ins
                             .length = htole64(head_size + size),
                             .sequence = htole32(stream->sent)};
     uint32_t crc = htole32(~crc32c(crc32c(~0u, head, head_size), data, size));
+    uint64_t start = clock_now_ns();
     struct iovec parts[4] = {{&header, sizeof(header)}, {(void *)head, head_size}, {(void *)data, size}, {&crc, 4}};
 
     if (head_size + size > types[type].maximum)
@@ -104,6 +105,7 @@ int stream_send_parts(struct stream *stream, enum stream_type type, uint32_t ins
         return error_prefix(error, "sending %s", stream_type_name(type));
     stream->sent++;
     stream->bytes_sent += sizeof(header) + head_size + size + sizeof(crc);
+    stream->send_ns += clock_now_ns() - start;
     return 0;
 }
 

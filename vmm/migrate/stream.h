@@ -55,6 +55,7 @@ struct stream {
     uint32_t sent;
     uint32_t received;
     uint64_t bytes_sent;
+    uint64_t send_ns; /* spent sending them */
     struct buffer payload; /* of the record received last */
 };
 

@@ -30,8 +30,8 @@ static void make_directory(char *directory)
 
 Test(channel, addresses)
 {
-    static const char *const bad[] = {"",        "unix:",     "tcp:",        "tcp:host", "tcp::1", "tcp:host:port",
-                                      "tcp:h:-1", "tcp:h:65536", "fd:",      "fd:x",     "pipe:x", "file:/x"};
+    static const char *const bad[] = {"",         "unix:",       "tcp:", "tcp:host", "tcp::1", "tcp:host:port",
+                                      "tcp:h:-1", "tcp:h:65536", "fd:",  "fd:x",     "pipe:x", "file:/x"};
     struct channel_address address;
     struct error error = ERROR_INIT;
     char text[400];

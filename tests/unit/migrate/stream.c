@@ -40,7 +40,8 @@ static void make_wire(struct wire *wire)
         if (i == 0)
             cr_assert_eq(stream_send(&stream, STREAM_READY, 0, NULL, 0, soon(), &error), 0, "%s", error.text);
         else if (i == 1)
-            cr_assert_eq(stream_send_text(&stream, STREAM_REFUSED, "no such board", soon(), &error), 0, "%s", error.text);
+            cr_assert_eq(stream_send_text(&stream, STREAM_REFUSED, "no such board", soon(), &error), 0, "%s",
+                         error.text);
         else
             cr_assert_eq(stream_send_parts(&stream, STREAM_RAM, 1, "12345678", 8, wire->bytes, 100, soon(), &error), 0,
                          "%s", error.text);
