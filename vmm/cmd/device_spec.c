@@ -43,7 +43,7 @@ static int parse_features(const char *text, struct device_option *option, struct
         while (i < sizeof(features) / sizeof(features[0]) && strcmp(word, features[i].name))
             i++;
         if (i == sizeof(features) / sizeof(features[0]))
-            return error_set(error, EINVAL,
+            return error_set(error, 0,
                              "features: there is no '%s'; there are stop-copy, p2p and pre-copy, joined by "
                              "'+', and none",
                              word);

@@ -82,9 +82,12 @@ static const struct argp argp = {
     .doc = "Moves one device through its migration states by hand, without a guest.\v"
            "DEVICE is test[:KEY=VALUE,...], vfio-user:SOCKET or vfio:BDF. The actions are executed in order:\n"
            "  get                   print the migration state\n"
-           "  set STATE[,STATE...]  go to each state, and print the state read back and the time of the arc\n"
-           "  save FILE             write the device's stream to FILE, as it is, by way of STOP_COPY\n"
-           "  load FILE             give the stream in FILE to the device, by way of RESUMING and STOP\n"
+           "  set STATE[,STATE...]  go to each state; print the state read back\n"
+           "                        and the time that it took\n"
+           "  save FILE             write the device's stream to FILE, as it is,\n"
+           "                        by way of STOP_COPY\n"
+           "  load FILE             give the stream in FILE to the device, by way\n"
+           "                        of RESUMING and STOP\n"
            "  size                  print the estimated size of the stream\n"
            "  precopy-info          print the bytes left in PRE_COPY\n"
            "  reset                 reset the device\n"
@@ -159,7 +162,7 @@ static int parse_state(const char *word, unsigned int *state, struct error *erro
         return 0;
     }
     if (option_parse_number(word, "state", 0, UINT32_MAX, &number, NULL) < 0)
-        return error_set(error, EINVAL,
+        return error_set(error, 0,
                          "there is no state '%s'; there are STOP, RUNNING, STOP_COPY, RESUMING, RUNNING_P2P, "
                          "PRE_COPY, PRE_COPY_P2P, ERROR and numbers",
                          word);
@@ -167,32 +170,43 @@ static int parse_state(const char *word, unsigned int *state, struct error *erro
     return 0;
 }
 
-static int action_set(struct by_hand *by_hand, const char *argument, struct error *error)
+/* Fills in the states of "STATE,STATE,..." and returns how many, or -1. */
+static int parse_states(const char *argument, unsigned int states[SET_MAX], struct error *error)
 {
-    unsigned int states[SET_MAX];
-    size_t count = 0;
     char *words = strdup(argument);
     char *rest = words;
-    int status = -1;
+    int count = 0;
 
     if (!words)
         return error_set(error, ENOMEM, "set");
-    /* All of them are parsed before the first is set. */
-    while (rest) {
-        if (count == SET_MAX) {
-            error_set(error, 0, "set: more than %d states", SET_MAX);
-            goto out;
-        }
-        if (parse_state(strsep(&rest, ","), &states[count++], error) < 0)
-            goto out;
+    while (rest && count >= 0) {
+        if (count == SET_MAX)
+            count = error_set(error, 0, "set: more than %d states", SET_MAX);
+        else if (parse_state(strsep(&rest, ","), &states[count], error) < 0)
+            count = -1;
+        else
+            count++;
     }
-    for (size_t i = 0; i < count; i++)
-        if (set_state(by_hand, states[i], error) < 0)
-            goto out;
-    status = 0;
-out:
     free(words);
-    return status;
+    return count;
+}
+
+static int check_set(const char *argument, struct error *error)
+{
+    unsigned int states[SET_MAX];
+
+    return parse_states(argument, states, error);
+}
+
+static int action_set(struct by_hand *by_hand, const char *argument, struct error *error)
+{
+    unsigned int states[SET_MAX];
+    int count = parse_states(argument, states, error);
+
+    for (int i = 0; i < count; i++)
+        if (set_state(by_hand, states[i], error) < 0)
+            return -1;
+    return count < 0 ? -1 : 0;
 }
 
 /* Goes to state unless it is there, and has the session that belongs to it. */
@@ -288,11 +302,12 @@ static const struct action {
     const char *name;
     const char *argument; /* what must follow, NULL for nothing */
     int (*execute)(struct by_hand *by_hand, const char *argument, struct error *error);
+    int (*check)(const char *argument, struct error *error); /* of the argument, before a device is opened */
 } actions[] = {
-    {"get", NULL, action_get},     {"set", "STATE[,STATE...]", action_set},
-    {"save", "FILE", action_save}, {"load", "FILE", action_load},
-    {"size", NULL, action_size},   {"precopy-info", NULL, action_precopy_info},
-    {"reset", NULL, action_reset},
+    {"get", NULL, action_get, NULL},     {"set", "STATE[,STATE...]", action_set, check_set},
+    {"save", "FILE", action_save, NULL}, {"load", "FILE", action_load, NULL},
+    {"size", NULL, action_size, NULL},   {"precopy-info", NULL, action_precopy_info, NULL},
+    {"reset", NULL, action_reset, NULL},
 };
 
 static const struct action *find_action(const char *name)
@@ -310,12 +325,14 @@ static int check_actions(const struct state_options *parsed, struct error *error
         const struct action *action = find_action(parsed->words[i]);
 
         if (!action)
-            return error_set(error, EINVAL,
+            return error_set(error, 0,
                              "there is no action '%s'; there are get, set, save, load, size, precopy-info "
                              "and reset",
                              parsed->words[i]);
         if (action->argument && ++i == parsed->word_count)
             return error_set(error, 0, "%s: %s is missing", action->name, action->argument);
+        if (action->check && action->check(parsed->words[i], error) < 0)
+            return error_prefix(error, "%s", action->name);
     }
     return 0;
 }

@@ -6,3 +6,5 @@ tests_e2e_vfio_client_test_SOURCES = tests/e2e/vfio/client_test.c
 tests_e2e_vfio_client_test_CFLAGS = $(UNIT_CFLAGS)
 tests_e2e_vfio_client_test_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
 endif
+dist_check_SCRIPTS += tests/e2e/vfio/commands.sh
+TESTS += tests/e2e/vfio/commands.sh
