@@ -189,9 +189,10 @@ static bool in_order(const struct destination *destination, const struct stream_
         return stage == LOAD_PREPARED;
     case STREAM_RAM:
     case STREAM_RAM_ZERO:
-    case STREAM_CANCELLED:
     case STREAM_VM:
         return rounds;
+    case STREAM_CANCELLED:
+        return stage != LOAD_ENDED;
     case STREAM_VCPU:
         return stage == LOAD_VCPUS && destination->next_vcpu < board->vcpus;
     case STREAM_BOARD_STATE:

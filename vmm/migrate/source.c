@@ -446,11 +446,13 @@ static int send_live(struct source *source, struct error *error)
     return 0;
 }
 
-/* Before the pause the destination is told why nothing more comes, where it still listens. */
+/* Nothing more comes: the destination is told why, or has said why before it went. */
 static void cancel(struct source *source, struct error *error)
 {
-    ask_reason(source, error);
-    stream_send_text(&source->stream, STREAM_CANCELLED, error->text, deadline_in_ms(REASON_TIMEOUT_MS), NULL);
+    if (source->stream.broken)
+        ask_reason(source, error);
+    else
+        stream_send_text(&source->stream, STREAM_CANCELLED, error->text, deadline_in_ms(REASON_TIMEOUT_MS), NULL);
 }
 
 enum handover_outcome source_migrate(struct source *source, struct error *error)
@@ -458,14 +460,11 @@ enum handover_outcome source_migrate(struct source *source, struct error *error)
     enum handover_outcome outcome = HANDOVER_ON_SOURCE;
 
     source->start_ns = clock_now_ns();
-    if (source->config.pre_copy && send_live(source, error) < 0) {
+    if ((source->config.pre_copy && send_live(source, error) < 0) || stop_everything(source, error) < 0 ||
+        send_everything(source, error) < 0)
         cancel(source, error);
-    } else if (stop_everything(source, error) == 0) {
-        if (send_everything(source, error) == 0)
-            outcome = hand_over(source, error);
-        else
-            ask_reason(source, error);
-    }
+    else
+        outcome = hand_over(source, error);
     if (outcome == HANDOVER_DONE)
         finish(source);
     else if (outcome == HANDOVER_ON_SOURCE)

@@ -101,8 +101,10 @@ int stream_send_parts(struct stream *stream, enum stream_type type, uint32_t ins
         return error_set(error, EMSGSIZE, "sending %s to %s: %zu bytes are more than the %" PRIu32 " of such a record",
                          stream_type_name(type), stream->peer, head_size + size, types[type].maximum);
     header.crc = htole32(header_crc(&header));
-    if (io_send(stream->fd, parts, 4, NULL, 0, deadline, stream->peer, error) < 0)
+    if (io_send(stream->fd, parts, 4, NULL, 0, deadline, stream->peer, error) < 0) {
+        stream->broken = true;
         return error_prefix(error, "sending %s", stream_type_name(type));
+    }
     stream->sent++;
     stream->bytes_sent += sizeof(header) + head_size + size + sizeof(crc);
     stream->send_ns += clock_now_ns() - start;

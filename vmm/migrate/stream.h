@@ -45,7 +45,7 @@ enum stream_type {
     STREAM_FAILED = 20,      /* destination, after COMMIT: why; the guest is the destination's and does not run */
     STREAM_ALIVE = 21,       /* source, after PREPARED, before the first of what follows: the guest still works */
     STREAM_RAM_ZERO = 22,    /* instance: range. u64 offset into it, u64 bytes: pages that were sent and are zero now */
-    STREAM_CANCELLED = 23,   /* source, before the pause: why the migration ends; the guest goes on there */
+    STREAM_CANCELLED = 23,   /* source, before END: why the migration ends; the guest stays there */
     STREAM_TYPES
 };
 
@@ -56,6 +56,7 @@ struct stream {
     uint32_t received;
     uint64_t bytes_sent;
     uint64_t send_ns; /* spent sending them */
+    bool broken;      /* a record could not be sent, or not whole */
     struct buffer payload; /* of the record received last */
 };
 
