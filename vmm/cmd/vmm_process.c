@@ -366,8 +366,11 @@ static enum status finish_guest(struct vmm_process *process, struct error *error
         log_work(process, process->leg, WORK_BEFORE, NULL, process->now);
     if (config->sink.put(config->sink.context, stops(process), true, process->now, error) < 0)
         return fail(process, "none", STATUS_INCOMPLETE, error);
-    event_outcome(config->log, process->worst ? "source" : "finished", (int)process->worst,
-                  "the guest ran its workload to the end");
+    if (process->worst)
+        event_outcome(config->log, "source", (int)process->worst, "%s; the guest ran its workload to the end on the source",
+                      error->text);
+    else
+        event_outcome(config->log, "finished", STATUS_INTACT, "the guest ran its workload to the end");
     return process->worst;
 }
 
