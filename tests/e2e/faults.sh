@@ -37,6 +37,21 @@ if [ $status -ne 0 ]; then
     expect_json '[.findings[].rule] | index("clock/tsc-behind")'
     expect_json '.outcome == "source" and ([.phases[].name] | index("pause") | not)'
 fi
+expect 1 "page-not-sent, verified while the guest runs" "$stopcopy" migrate --memory 64M --device test --at-ops 500 \
+    --verify deferred --fault page-not-sent --report "json:$scratch/report.json"
+expect_json '[.findings[].rule] | index("ram/page-differs")'
+# What the host's kernel says meanwhile turns a pass into a finding.
+if [ -w /dev/kmsg ]; then
+    "$stopcopy" migrate --memory 64M --workload cpu --workload memory --at-ops 20000 --report "json:$scratch/report.json" >"$scratch/out" 2>&1 &
+    run=$!
+    started="$started $run"
+    wait_for "the guest" pgrep -P $run
+    echo "<4>WARNING: written by a test of stopcopy" >/dev/kmsg
+    wait $run
+    status=$? name="a kernel warning"
+    [ $status -eq 1 ] || fail "$name: status $status"
+    expect_json '[.findings[].rule] | index("host/kernel-log")'
+fi
 name="no such fault"
 expect 2 "$name" "$stopcopy" migrate --fault nonsense
 expect_error "there is no fault 'nonsense'"

@@ -25,6 +25,10 @@ expect_json '.outcome == "finished" and (.findings | length) == 0 and .guest.bla
 expect 0 "all together, above 4 GiB" "$stopcopy" migrate --memory 5G --vcpus 2 --device test --at-ops 1000 \
     --report "json:$scratch/report.json"
 expect_json '.verdict == "pass"'
+expect 0 "verified while the guest runs" "$stopcopy" migrate --memory 64M --device test --device test:dma=message --at-ops 1000 \
+    --verify deferred --report "json:$scratch/report.json"
+expect_json '.verdict == "pass" and .ram.pages_verified > 8000 and .ram.pages_verified + .ram.pages_unverified == 16384'
+expect_json '[.not_proven[]] | tostring | contains("could be verified")'
 expect 0 "a seed of choice" "$stopcopy" migrate --memory 64M --seed 0xfeedface --device test --at-ops 500 \
     --report "json:$scratch/report.json"
 expect_json '.verdict == "pass"'

@@ -58,7 +58,7 @@ int device_list_open(struct device_list *list, const struct options *options, bo
     *list = (struct device_list){0};
     for (size_t i = 0; i < options->device_count; i++) {
         if (open_one(options, options->device[i], other_side, faults, &list->opened[i], error) < 0) {
-            device_list_close(list);
+            device_list_close(list, NULL);
             return -1;
         }
         list->device[i] = list->opened[i].device;
@@ -67,8 +67,12 @@ int device_list_open(struct device_list *list, const struct options *options, bo
     return 0;
 }
 
-void device_list_close(struct device_list *list)
+void device_list_close(struct device_list *list, struct event_log *log)
 {
-    while (list->count)
-        device_close(&list->opened[--list->count], NULL);
+    while (list->count) {
+        struct error error = ERROR_INIT;
+
+        if (device_close(&list->opened[--list->count], &error) < 0)
+            event_note(log, "closing device %zu: %s", list->count, error.text);
+    }
 }

@@ -5,6 +5,7 @@
 
 #include "vmm/cmd/device_spec.h"
 #include "vmm/cmd/options.h"
+#include "vmm/report/event_log.h"
 
 struct device_list {
     size_t count;
@@ -18,6 +19,7 @@ struct device_list {
  */
 int device_list_open(struct device_list *list, const struct options *options, bool other_side, bool faults,
                      struct error *error);
-void device_list_close(struct device_list *list);
+/* A server that did not end well is a note. */
+void device_list_close(struct device_list *list, struct event_log *log);
 
 #endif

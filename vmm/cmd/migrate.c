@@ -21,7 +21,7 @@
 #include "lib/io.h"
 #include "vmm/cmd/conclude.h"
 #include "vmm/cmd/vmm_process.h"
-#include "vmm/proof/judge.h"
+#include "vmm/report/kernel_log.h"
 
 /* A process that has the guest, and one that waits for it. */
 #define CHILDREN_MAX 2
@@ -39,6 +39,7 @@ struct chain {
     struct options options;
     struct event_log *log;
     struct snapshot_store store;
+    struct kernel_log kernel_log;
     struct child child[CHILDREN_MAX];
     unsigned int started; /* processes so far, of repeat + 1 */
     unsigned int running; /* of these */
@@ -317,6 +318,7 @@ int cmd_migrate(int argc, char **argv)
         event_log_free(chain.log);
         return STATUS_USAGE;
     }
+    kernel_log_open(&chain.kernel_log, chain.log);
     log_manifest(chain.log, argc, argv, chain.options.wishes.seed);
     event_expect(chain.log, &(struct event_expectation){.guest = true,
                                                         .migrations = chain.options.repeat,
@@ -335,6 +337,8 @@ int cmd_migrate(int argc, char **argv)
         reap(&chain, &chain.child[i]);
     }
     io_close(&chain.next_from);
+    kernel_log_collect(&chain.kernel_log, chain.log);
+    kernel_log_close(&chain.kernel_log);
     status = (int)conclude(&chain.options, chain.log, &chain.store, chain.status);
     event_log_free(chain.log);
     snapshot_store_close(&chain.store);

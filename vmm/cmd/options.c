@@ -75,7 +75,8 @@ static const struct known_option known[] = {
     {OPTIONS_MIGRATE, {"repeat", KEY_REPEAT, "N", 0, "migrate N times, there and back again (1)", 3}},
     {OPTIONS_TO, {"to", KEY_TO, "CHANNEL", 0, "unix:PATH, tcp:HOST:PORT or fd:N of the destination", 3}},
     {OPTIONS_FROM, {"from", KEY_FROM, "CHANNEL", 0, "unix:PATH, tcp:HOST:PORT or fd:N to be reached at", 3}},
-    {OPTIONS_MIGRATE | OPTIONS_FROM, {"verify", KEY_VERIFY, "full|off", 0, "compare all RAM before the guest goes on (full)", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_FROM, {"verify", KEY_VERIFY, "full|deferred|off", 0,
+                                        "compare all RAM with the source's: before the guest goes on, or while it runs (full)", 3}},
     {OPTIONS_TRANSFER, {"no-p2p", KEY_NO_P2P, NULL, 0, "allow several devices of which one has no P2P state", 3}},
     {OPTIONS_TRANSFER, {"timeout", KEY_TIMEOUT, "TIME", 0, "limit of each wait for the other end or the guest (30s)", 4}},
     {0, {"message-timeout", KEY_MESSAGE_TIMEOUT, "TIME", 0, "limit of each answer of a device (5s)", 4}},
@@ -205,9 +206,13 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
         options->console = true;
         return 0;
     case KEY_VERIFY:
+        if (!strcmp(text, "deferred")) {
+            options->verify = VERIFY_DEFERRED;
+            return 0;
+        }
         chosen = choose("--verify", text, "full", "off", error);
         options->verify = chosen ? VERIFY_OFF : VERIFY_FULL;
-        return chosen < 0 ? -1 : 0;
+        return chosen < 0 ? error_set(error, 0, "--verify: '%s' is none of full, deferred, off", text) : 0;
     case KEY_NO_P2P:
         options->no_p2p = true;
         return 0;

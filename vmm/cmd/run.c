@@ -6,12 +6,13 @@
 #include "lib/io.h"
 #include "vmm/cmd/conclude.h"
 #include "vmm/cmd/vmm_process.h"
-#include "vmm/proof/judge.h"
+#include "vmm/report/kernel_log.h"
 
 struct one_process {
     struct options options;
     struct event_log *log;
     struct snapshot_store store;
+    struct kernel_log kernel_log;
     struct proof_plan plan;
     struct error error;
 };
@@ -26,6 +27,7 @@ static int begin(struct one_process *one, const char *role, const struct event_e
     }
     log_manifest(one->log, argc, argv, one->options.wishes.seed);
     event_expect(one->log, expectation);
+    kernel_log_open(&one->kernel_log, one->log);
     return snapshot_store_open(&one->store, &one->error);
 }
 
@@ -46,6 +48,7 @@ static enum status complete(struct one_process *one, struct vmm_process_config *
         event_check(one->log, "handover/running", "pass", "the destination answered COMMIT with RUNNING");
     if (status != STATUS_INTACT)
         fprintf(stderr, "stopcopy: %s\n", one->error.text);
+    kernel_log_collect(&one->kernel_log, one->log);
     return conclude(&one->options, one->log, &one->store, status);
 }
 
@@ -53,6 +56,7 @@ static enum status end(struct one_process *one, enum status status)
 {
     event_log_free(one->log);
     snapshot_store_close(&one->store);
+    kernel_log_close(&one->kernel_log);
     return status;
 }
 
@@ -64,7 +68,7 @@ static enum status could_not(struct one_process *one, enum status status)
 
 int cmd_run(int argc, char **argv)
 {
-    struct one_process one = {.store = {.fd = -1}};
+    struct one_process one = {.store = {.fd = -1}, .kernel_log = {.fd = -1}};
     struct vmm_process_config config = {.from = -1, .to = -1, .alive = -1};
     struct event_expectation expectation = {.guest = true};
     int status = options_parse(argc, argv, OPTIONS_GUEST,
@@ -82,7 +86,7 @@ int cmd_run(int argc, char **argv)
 
 int cmd_source(int argc, char **argv)
 {
-    struct one_process one = {.store = {.fd = -1}};
+    struct one_process one = {.store = {.fd = -1}, .kernel_log = {.fd = -1}};
     struct vmm_process_config config = {.from = -1, .alive = -1};
     /* What became of the guest's work is seen where it ends: the destination proves it. */
     struct event_expectation expectation = {.migrations = 1};
@@ -109,7 +113,7 @@ int cmd_source(int argc, char **argv)
 
 int cmd_dest(int argc, char **argv)
 {
-    struct one_process one = {.store = {.fd = -1}};
+    struct one_process one = {.store = {.fd = -1}, .kernel_log = {.fd = -1}};
     struct vmm_process_config config = {.to = -1, .alive = -1, .other_side = true, .merge_log = true};
     struct event_expectation expectation = {.guest = true, .migrations = 1};
     struct channel_address address;

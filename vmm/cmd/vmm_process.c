@@ -509,7 +509,7 @@ enum status vmm_process_run(const struct vmm_process_config *config, struct erro
 out:
     source_free(process.source);
     machine_free(process.machine);
-    device_list_close(&process.devices);
+    device_list_close(&process.devices, config->log);
     free(process.start);
     free(process.now);
     return status;

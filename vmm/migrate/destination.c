@@ -24,8 +24,7 @@ struct destination {
     struct machine *machine; /* until it is the caller's */
     struct machine *running; /* once it is */
     struct ram_totals ram;
-    struct ram_digests digests;
-    struct ram_comparison comparison;
+    struct verification verification;
     enum load_stage stage;
     /* What is due next in it. */
     unsigned int next_vcpu;
@@ -62,7 +61,7 @@ void destination_free(struct destination *destination)
     for (size_t i = 0; i < destination->config.device_count; i++)
         device_load_close(&destination->device[i]);
     machine_free(destination->machine);
-    ram_digests_free(&destination->digests);
+    verification_end(&destination->verification);
     stream_close(&destination->stream);
     free(destination);
 }
@@ -107,7 +106,7 @@ static int prepare(struct destination *destination, struct error *error)
     uint64_t start;
 
     if (handover_hello_receive(&destination->stream, true, &hello, wait_deadline(destination), error) < 0 ||
-        handover_hello_send(&destination->stream, false, config->verify == VERIFY_FULL, 0,
+        handover_hello_send(&destination->stream, false, config->verify != VERIFY_OFF, 0,
                             wait_deadline(destination), error) < 0 ||
         stream_receive(&destination->stream, &record, wait_deadline(destination), error) < 0)
         return -1;
@@ -308,16 +307,14 @@ static int load(struct destination *destination, struct error *error)
 static int before_start(struct destination *destination, struct proof_snapshot *paused, struct error *error)
 {
     const struct destination_config *config = &destination->config;
-    uint64_t start = clock_now_ns();
+    uint64_t start;
 
     /* The guest may have been stopped before it wrote its first progress: that is no failure of the migration. */
     if (machine_progress(destination->machine, paused, NULL) < 0)
         memset(paused, 0, sizeof(*paused));
-    if (config->verify == VERIFY_FULL) {
-        if (ram_digests_take(destination->machine, &destination->digests, error) < 0)
-            return -1;
-        event_phase(config->log, "verify", start, clock_now_ns(), 0);
-    }
+    if (verification_begin(&destination->verification, config->verify, destination->machine, &destination->set, error) <
+        0)
+        return -1;
     if (config->faults && config->faults->interrupt_dropped)
         machine_drop_interrupt(destination->machine);
     start = clock_now_ns();
@@ -400,42 +397,22 @@ static void merge_log(struct destination *destination, const struct stream_recor
     json_decref(events);
 }
 
-static void judge_digests(struct destination *destination)
-{
-    const struct ram_comparison *comparison = &destination->comparison;
-    uint64_t pages = 0;
-
-    for (unsigned int range = 0; range < destination->digests.ranges; range++)
-        pages += destination->digests.pages[range];
-    event_fact(destination->config.log, "ram.pages_verified", comparison->compared);
-    event_fact(destination->config.log, "ram.pages_unverified", pages - comparison->compared);
-    if (comparison->different)
-        event_finding(destination->config.log, "ram/page-differs",
-                      "%" PRIu64 " of %" PRIu64 " pages of RAM differ from the source's, the first at 0x%" PRIx64,
-                      comparison->different, comparison->compared, comparison->first_different);
-    else if (comparison->compared != pages)
-        event_not_proven(destination->config.log, false,
-                         "RAM: digests of %" PRIu64 " of %" PRIu64 " pages came from the source",
-                         comparison->compared, pages);
-}
-
 int destination_finish(struct destination *destination, struct error *error)
 {
     struct stream_record record;
-    int result = 0;
+    int result = verification_go_on(&destination->verification, error);
 
+    if (result < 0)
+        return result;
     do {
         result = stream_receive(&destination->stream, &record, wait_deadline(destination), error);
         if (result == 0 && record.type == STREAM_DIGESTS)
-            result = ram_digests_compare(&destination->digests, destination->running, &record,
-                                         &destination->comparison, error);
+            result = verification_compare(&destination->verification, &record, error);
         else if (result == 0 && record.type == STREAM_LOG && destination->config.merge_log)
             merge_log(destination, &record);
     } while (result == 0 && record.type != STREAM_BYE);
     event_fact(destination->config.log, "total_ns", clock_now_ns() - destination->start_ns);
-    if (destination->config.verify == VERIFY_FULL)
-        judge_digests(destination);
-    else
-        event_not_proven(destination->config.log, false, "RAM was not compared with the source's (--verify off)");
+    verification_conclude(&destination->verification);
+    verification_end(&destination->verification);
     return result;
 }

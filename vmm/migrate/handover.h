@@ -15,6 +15,7 @@
 #include "vmm/migrate/precopy.h"
 #include "vmm/migrate/ram.h"
 #include "vmm/migrate/stream.h"
+#include "vmm/migrate/verification.h"
 #include "vmm/report/event_log.h"
 
 /* Where the guest is after an attempt. */
@@ -77,11 +78,6 @@ int source_keep_alive(struct source *source, struct error *error);
  * afterwards, but for HANDOVER_ON_SOURCE.
  */
 enum handover_outcome source_migrate(struct source *source, struct error *error);
-
-enum verify_mode {
-    VERIFY_OFF,
-    VERIFY_FULL,
-};
 
 struct destination_config {
     struct event_log *log;

@@ -12,4 +12,5 @@ libvmm_a_SOURCES += \
 	vmm/migrate/precopy.c vmm/migrate/precopy.h \
 	vmm/migrate/ram.c vmm/migrate/ram.h \
 	vmm/migrate/source.c \
-	vmm/migrate/stream.c vmm/migrate/stream.h
+	vmm/migrate/stream.c vmm/migrate/stream.h \
+	vmm/migrate/verification.c vmm/migrate/verification.h

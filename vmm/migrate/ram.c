@@ -333,7 +333,7 @@ int ram_digests_send(const struct ram_digests *digests, struct stream *stream, u
     return 0;
 }
 
-int ram_digests_compare(const struct ram_digests *ours, struct machine *machine, const struct stream_record *record,
+int ram_digests_compare(const struct ram_digests *ours, const struct page_set *changed, struct machine *machine, const struct stream_record *record,
                         struct ram_comparison *comparison, struct error *error)
 {
     struct cursor cursor = cursor_over(record->data, record->size);
@@ -344,8 +344,14 @@ int ram_digests_compare(const struct ram_digests *ours, struct machine *machine,
         page > ours->pages[record->instance] || count > ours->pages[record->instance] - page)
         return error_rule(error, "stream/invalid", 0, "digests for pages outside of RAM");
     for (; count; count--, page++) {
+        uint64_t theirs = cursor_get_u64(&cursor);
+
+        if (changed && page_set_has(changed, record->instance, page)) {
+            comparison->changed++;
+            continue;
+        }
         comparison->compared++;
-        if (cursor_get_u64(&cursor) == ours->digest[record->instance][page])
+        if (theirs == ours->digest[record->instance][page])
             continue;
         if (!comparison->different++)
             comparison->first_different =

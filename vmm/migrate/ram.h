@@ -62,11 +62,13 @@ int ram_digests_send(const struct ram_digests *digests, struct stream *stream, u
 /* What came of comparing ours with the source's, as STREAM_DIGESTS records come in. */
 struct ram_comparison {
     uint64_t compared;
+    uint64_t changed; /* left out: ours was written since */
     uint64_t different;
     uint64_t first_different; /* guest physical address, where different > 0 */
 };
 
-int ram_digests_compare(const struct ram_digests *ours, struct machine *machine, const struct stream_record *record,
+/* changed: the pages that are left out, NULL for none. */
+int ram_digests_compare(const struct ram_digests *ours, const struct page_set *changed, struct machine *machine, const struct stream_record *record,
                         struct ram_comparison *comparison, struct error *error);
 
 #endif

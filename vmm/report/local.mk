@@ -5,6 +5,7 @@ libvmm_a_SOURCES += \
 	vmm/report/event_log.c vmm/report/event_log.h \
 	vmm/report/events.c \
 	vmm/report/guest.c \
+	vmm/report/kernel_log.c vmm/report/kernel_log.h \
 	vmm/report/legs.c \
 	vmm/report/print_text.c \
 	vmm/report/report.h \
