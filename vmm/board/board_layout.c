@@ -106,7 +106,7 @@ static size_t collect_bars(struct board *board, bool io, bool wide, struct place
 static int place_bars(struct board *board, bool io, bool wide, uint64_t start, uint64_t limit, const char *window,
                       uint64_t *end, struct error *error)
 {
-    struct placement placements[BOARD_DEVICES_MAX * BOARD_BARS];
+    struct placement placements[BOARD_DEVICES_MAX * BOARD_BARS] = {{0}};
     size_t count = collect_bars(board, io, wide, placements);
 
     *end = start;

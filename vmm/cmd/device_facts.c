@@ -71,7 +71,7 @@ static int collect_regions(struct vfio_device *device, struct device_facts *fact
                 *error = cause;
             return -1;
         }
-        if (facts->regions[i].size && i <= VFIO_PCI_BAR5_REGION_INDEX) {
+        if (i <= VFIO_PCI_BAR5_REGION_INDEX && facts->regions[i].size) {
             facts->doorbell_counts[i] = device->ops->get_doorbells(device, i, doorbells, VFIO_DOORBELLS_MAX, error);
             if (facts->doorbell_counts[i] < 0)
                 return -1;

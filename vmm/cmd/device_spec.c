@@ -63,12 +63,13 @@ static int parse_dma(const char *text, bool *by_message, struct error *error)
 /* The fault's own options are separated by ':' here, because the comma is taken. */
 static int add_fault(struct device_spec *spec, const char *text, struct error *error)
 {
-    char *fault = spec->faults[spec->fault_count];
+    char *fault;
 
     if (spec->fault_count == DEVICE_FAULTS_MAX)
         return error_set(error, 0, "fault: more than %d", DEVICE_FAULTS_MAX);
     if (!*text || strlen(text) >= sizeof(spec->faults[0]))
         return error_set(error, 0, "fault: '%s' is not a fault's name", text);
+    fault = spec->faults[spec->fault_count];
     strcpy(fault, text);
     for (char *colon = strchr(fault, ':'); colon; colon = strchr(colon, ':'))
         *colon = ',';
