@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram \
-	tests/unit/migrate/dirty_tracking
+	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination
 TESTS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram \
-	tests/unit/migrate/dirty_tracking
+	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination
 endif
 tests_unit_migrate_stream_SOURCES = tests/unit/migrate/stream.c
 tests_unit_migrate_stream_CFLAGS = $(UNIT_CFLAGS)
@@ -17,3 +17,7 @@ tests_unit_migrate_ram_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
 tests_unit_migrate_dirty_tracking_SOURCES = tests/unit/migrate/dirty_tracking.c
 tests_unit_migrate_dirty_tracking_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_migrate_dirty_tracking_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
+tests_unit_migrate_destination_SOURCES = tests/unit/migrate/destination.c \
+	tests/unit/board/fake_device.c tests/unit/board/fake_device.h
+tests_unit_migrate_destination_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_migrate_destination_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)

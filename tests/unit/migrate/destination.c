@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a destination takes, in which order, from a source that is this test. */
+#include <criterion/criterion.h>
+#include <endian.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/unit/board/fake_device.h"
+#include "vmm/migrate/handover.h"
+
+#define MEMORY (16u << 20)
+#define TIMEOUT_NS 5000000000u
+#define DEVICES 2
+
+struct fake {
+    struct fake_device base;
+    struct vfio_device_ops ops;
+    unsigned int state;
+    bool pending;
+    uint64_t written;
+    struct vfio_data_session session;
+};
+
+static int feature(struct vfio_device *device, uint32_t flags, void *data, size_t size, struct error *error)
+{
+    struct fake *fake = (struct fake *)device;
+    struct vfio_device_feature_migration *migration = data;
+    struct vfio_device_feature_mig_state *state = data;
+
+    (void)size;
+    switch (flags & VFIO_DEVICE_FEATURE_MASK) {
+    case VFIO_DEVICE_FEATURE_MIGRATION:
+        migration->flags = VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P | VFIO_MIGRATION_PRE_COPY;
+        return 0;
+    case VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE:
+        if (flags & VFIO_DEVICE_FEATURE_GET) {
+            state->device_state = fake->state;
+        } else {
+            fake->state = state->device_state;
+            fake->pending = fake->state == VFIO_DEVICE_STATE_RESUMING;
+        }
+        return 0;
+    default:
+        return error_set(error, ENOTTY, "no such feature");
+    }
+}
+
+static struct vfio_data_session *take_session(struct vfio_device *device)
+{
+    struct fake *fake = (struct fake *)device;
+
+    fake->session.device = device;
+    return fake->pending ? &fake->session : NULL;
+}
+
+static ssize_t session_write(struct vfio_data_session *session, const void *data, size_t size, struct error *error)
+{
+    (void)data, (void)error;
+    ((struct fake *)session->device)->written += size;
+    return (ssize_t)size;
+}
+
+static void session_close(struct vfio_data_session *session)
+{
+    (void)session;
+}
+
+static void set_timeout(struct vfio_device *device, uint64_t ns)
+{
+    (void)device, (void)ns;
+}
+
+struct fixture {
+    struct fake fake[DEVICES];
+    struct vfio_device *device[DEVICES];
+    struct machine *source; /* whose state is sent; it has no devices */
+    struct stream stream;
+    struct destination *destination;
+    pthread_t thread;
+    enum handover_outcome outcome;
+    struct error error;
+};
+
+static void need_kvm(void)
+{
+    const char *required = getenv("STOPCOPY_REQUIRE_KVM");
+
+    if (access("/dev/kvm", R_OK | W_OK) == 0)
+        return;
+    if (required && !strcmp(required, "1"))
+        cr_assert_fail("/dev/kvm is not there, and STOPCOPY_REQUIRE_KVM=1");
+    cr_skip_test("/dev/kvm is not there");
+}
+
+static void *receive(void *argument)
+{
+    struct fixture *fixture = argument;
+    static struct proof_snapshot paused;
+    struct machine *machine = NULL;
+
+    fixture->outcome = destination_receive(fixture->destination, &machine, &paused, &fixture->error);
+    machine_free(machine);
+    return NULL;
+}
+
+static void send_payload(struct fixture *fixture, enum stream_type type, uint32_t instance, const void *data,
+                         size_t size)
+{
+    /* A destination that has refused already does not read any more. */
+    stream_send(&fixture->stream, type, instance, data, size, deadline_in_ns(TIMEOUT_NS), NULL);
+}
+
+static void set_up(struct fixture *fixture)
+{
+    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .cpu = true};
+    struct destination_config config = {.peer = "the source",
+                                        .devices = fixture->device,
+                                        .device_count = DEVICES,
+                                        .verify = VERIFY_OFF,
+                                        .timeout_ns = TIMEOUT_NS,
+                                        .message_timeout_ns = TIMEOUT_NS,
+                                        .arc_timeout_ns = TIMEOUT_NS};
+    struct buffer tree = BUFFER_INIT;
+    struct handover_hello hello;
+    struct stream_record record;
+    struct board board;
+    int pair[2];
+
+    need_kvm();
+    memset(fixture, 0, sizeof(*fixture));
+    for (size_t i = 0; i < DEVICES; i++) {
+        struct fake *fake = &fixture->fake[i];
+
+        fake_device_init(&fake->base);
+        fake->ops = *fake->base.vfio.ops;
+        fake->ops.feature = feature;
+        fake->ops.take_session = take_session;
+        fake->ops.session_write = session_write;
+        fake->ops.session_close = session_close;
+        fake->ops.set_timeout = set_timeout;
+        fake->base.vfio.ops = &fake->ops;
+        fake->state = VFIO_DEVICE_STATE_RUNNING;
+        fixture->device[i] = &fake->base.vfio;
+    }
+    cr_assert(board_describe(&wishes, NULL, 0, &board, &fixture->error) == 0, "%s", fixture->error.text);
+    fixture->source = machine_new(&board, NULL, NULL, &fixture->error);
+    cr_assert(fixture->source, "%s", fixture->error.text);
+    cr_assert(board_describe(&wishes, fixture->device, DEVICES, &board, &fixture->error) == 0, "%s",
+              fixture->error.text);
+    cr_assert(board_to_tree(&board, &tree, &fixture->error) == 0);
+    cr_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    stream_open(&fixture->stream, pair[0], "the destination");
+    config.fd = pair[1];
+    fixture->destination = destination_new(&config, &fixture->error);
+    cr_assert(fixture->destination);
+    cr_assert(pthread_create(&fixture->thread, NULL, receive, fixture) == 0);
+    cr_assert(handover_hello_send(&fixture->stream, true, false, 0, deadline_in_ns(TIMEOUT_NS), &fixture->error) == 0);
+    cr_assert(handover_hello_receive(&fixture->stream, false, &hello, deadline_in_ns(TIMEOUT_NS), &fixture->error) ==
+              0);
+    send_payload(fixture, STREAM_BOARD, 0, tree.data, tree.size);
+    cr_assert(stream_receive(&fixture->stream, &record, deadline_in_ns(TIMEOUT_NS), &fixture->error) == 0);
+    cr_assert(record.type == STREAM_PREPARED, "%.*s", (int)record.size, (const char *)record.data);
+    buffer_free(&tree);
+}
+
+/* Waits for the destination's end. */
+static void finish(struct fixture *fixture)
+{
+    pthread_join(fixture->thread, NULL);
+    cr_expect(fixture->outcome == HANDOVER_ON_SOURCE);
+    destination_free(fixture->destination);
+    stream_close(&fixture->stream);
+    machine_free(fixture->source);
+}
+
+/* A record as a source sends it. DEVICE_END says that 4 bytes were sent: one DEVICE_DATA. */
+static void send_good(struct fixture *fixture, enum stream_type type, uint32_t instance)
+{
+    static const uint8_t page[8 + RAM_PAGE_SIZE];
+    uint64_t numbers[5] = {0, htole64(RAM_PAGE_SIZE)};
+    struct vm *vm = machine_vm(fixture->source);
+    struct buffer state = BUFFER_INIT;
+
+    switch (type) {
+    case STREAM_RAM:
+        send_payload(fixture, type, instance, page, sizeof(page));
+        break;
+    case STREAM_RAM_ZERO:
+        send_payload(fixture, type, instance, numbers, 16);
+        break;
+    case STREAM_DEVICE_DATA:
+        send_payload(fixture, type, instance, "data", 4);
+        break;
+    case STREAM_DEVICE_END:
+        numbers[0] = htole64(4);
+        send_payload(fixture, type, instance, numbers, 8);
+        break;
+    case STREAM_VM:
+        cr_assert(vm_get_state(vm, &state, &fixture->error) == 0, "%s", fixture->error.text);
+        break;
+    case STREAM_VCPU:
+        cr_assert(vm_vcpu_get_state(vm, 0, &state, &fixture->error) == 0, "%s", fixture->error.text);
+        break;
+    case STREAM_BOARD_STATE:
+        cr_assert(machine_get_board_state(fixture->source, &state, &fixture->error) == 0, "%s", fixture->error.text);
+        break;
+    case STREAM_END:
+        send_payload(fixture, type, instance, numbers, 40);
+        break;
+    default:
+        send_payload(fixture, type, instance, NULL, 0);
+    }
+    if (state.size)
+        send_payload(fixture, type, instance, state.data, state.size);
+    buffer_free(&state);
+}
+
+struct step {
+    enum stream_type type;
+    uint32_t instance;
+};
+
+#define STEPS_MAX 10
+#define STOPPED                                                                                                        \
+    {STREAM_VM, 0}, {STREAM_VCPU, 0},                                                                                  \
+    {                                                                                                                  \
+        STREAM_BOARD_STATE, 0                                                                                          \
+    }
+#define DATA(index)                                                                                                    \
+    {                                                                                                                  \
+        STREAM_DEVICE_DATA, index                                                                                      \
+    }
+
+/* The last of each is out of order; what comes before it is in order. */
+static const struct step wrong[][STEPS_MAX] = {
+    {{STREAM_VCPU, 0}},
+    {{STREAM_BOARD_STATE, 0}},
+    {{STREAM_END, 0}},
+    {{STREAM_DEVICE_END, 0}},
+    {{STREAM_DEVICE_STATE, 0}},
+    {DATA(DEVICES)},
+    {{STREAM_RAM, 0}, {STREAM_ALIVE, 0}},
+    {DATA(0), {STREAM_ALIVE, 0}},
+    {DATA(1), DATA(0), {STREAM_RAM, 0}, DATA(1), {STREAM_DEVICE_END, 1}},
+    {{STREAM_VM, 0}, {STREAM_VM, 0}},
+    {{STREAM_VM, 0}, {STREAM_RAM, 0}},
+    {{STREAM_VM, 0}, {STREAM_RAM_ZERO, 0}},
+    {{STREAM_VM, 0}, DATA(0)},
+    {{STREAM_VM, 0}, {STREAM_BOARD_STATE, 0}},
+    {{STREAM_VM, 0}, {STREAM_VCPU, 0}, {STREAM_VCPU, 1}},
+    {STOPPED, {STREAM_RAM, 0}},
+    {STOPPED, {STREAM_END, 0}},
+    {STOPPED, DATA(1)},
+    {STOPPED, DATA(0), DATA(1)},
+    {STOPPED, DATA(0), {STREAM_DEVICE_STATE, 0}},
+    {STOPPED, DATA(0), {STREAM_DEVICE_END, 0}, DATA(0)},
+    {STOPPED, DATA(0), {STREAM_DEVICE_END, 0}, {STREAM_DEVICE_END, 0}},
+    {STOPPED, DATA(0), {STREAM_DEVICE_END, 0}, {STREAM_DEVICE_END, 1}},
+    {{STREAM_COMMIT, 0}},
+};
+
+Test(destination, refuses_what_is_out_of_order)
+{
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct stream_record record;
+        struct fixture fixture;
+
+        set_up(&fixture);
+        for (size_t step = 0; step < STEPS_MAX && wrong[i][step].type; step++)
+            send_good(&fixture, wrong[i][step].type, wrong[i][step].instance);
+        cr_expect(stream_receive(&fixture.stream, &record, deadline_in_ns(TIMEOUT_NS), NULL) == 0 &&
+                      record.type == STREAM_REFUSED,
+                  "%zu", i);
+        finish(&fixture);
+        cr_expect(!strcmp(fixture.error.rule, "stream/invalid") && strstr(fixture.error.text, "out of order"),
+                  "%zu: %s", i, fixture.error.text);
+    }
+}
+
+Test(destination, gives_devices_their_data_in_any_turn_while_ram_comes)
+{
+    struct fixture fixture;
+
+    set_up(&fixture);
+    send_good(&fixture, STREAM_ALIVE, 0);
+    for (int round = 0; round < 3; round++) {
+        send_good(&fixture, STREAM_RAM, 0);
+        send_good(&fixture, STREAM_DEVICE_DATA, 1);
+        send_good(&fixture, STREAM_RAM_ZERO, 0);
+        send_good(&fixture, STREAM_DEVICE_DATA, 0);
+    }
+    send_good(&fixture, STREAM_VM, 0);
+    send_good(&fixture, STREAM_VCPU, 0);
+    send_good(&fixture, STREAM_BOARD_STATE, 0);
+    send_good(&fixture, STREAM_DEVICE_DATA, 0);
+    /* It says 4 where 16 came: the rounds count, too. */
+    send_good(&fixture, STREAM_DEVICE_END, 0);
+    finish(&fixture);
+    cr_expect(strstr(fixture.error.text, "ends after 4 bytes, of which 16 came"), "%s", fixture.error.text);
+    cr_expect(fixture.fake[0].written == 16 && fixture.fake[1].written == 12);
+    cr_expect(fixture.fake[0].state == VFIO_DEVICE_STATE_RESUMING &&
+              fixture.fake[1].state == VFIO_DEVICE_STATE_RESUMING);
+}
+
+Test(destination, says_why_the_source_cancelled)
+{
+    struct fixture fixture;
+
+    set_up(&fixture);
+    send_good(&fixture, STREAM_RAM, 0);
+    send_payload(&fixture, STREAM_CANCELLED, 0, "no convergence", 14);
+    finish(&fixture);
+    cr_expect(strstr(fixture.error.text, "no convergence") && !fixture.error.rule[0], "%s", fixture.error.text);
+}
