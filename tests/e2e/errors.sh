@@ -53,5 +53,7 @@ grep -q '^INCOMPLETE' "$scratch/out" || fail "$name: the text report does not en
 if unshare -m true 2>/dev/null; then
     expect 77 "no /dev/kvm" unshare -m sh -c "mount -t tmpfs tmpfs /dev && mknod -m 666 /dev/null c 1 3 && \"$stopcopy\" run"
     expect_error "/dev/kvm"
+    expect 77 "no /dev/kvm for migrate" unshare -m sh -c "mount -t tmpfs tmpfs /dev && mknod -m 666 /dev/null c 1 3 && \"$stopcopy\" migrate"
+    expect_error "/dev/kvm"
 fi
 finish

@@ -30,6 +30,7 @@
 struct child {
     pid_t pid;   /* 0: none */
     int events;  /* its event log, a line of JSON each */
+    int reason;  /* why it failed, one text */
     char *line;  /* what of the next line has come */
     size_t length;
     unsigned int number;
@@ -46,6 +47,9 @@ struct chain {
     int next_from;        /* the receiving end for the next process */
     bool broken;          /* a process ended otherwise than by passing the guest on: no more are started */
     enum status status;
+    /* Of the processes that failed the first in the chain: what the others say follows from it. */
+    unsigned int failed_number;
+    char failure[ERROR_TEXT_MAX + 64];
 };
 
 static int tcp_pair(int pair[2], struct error *error)
@@ -88,7 +92,8 @@ static int channel_pair(const struct chain *chain, int pair[2], struct error *er
 }
 
 /* The rest of a VMM process's life. */
-static _Noreturn void child_main(struct chain *chain, unsigned int number, int from, int to, int events, pid_t parent)
+static _Noreturn void child_main(struct chain *chain, unsigned int number, int from, int to, int events, int reason,
+                                 pid_t parent)
 {
     struct proof_plan plan = {0};
     struct error error = ERROR_INIT;
@@ -116,7 +121,7 @@ static _Noreturn void child_main(struct chain *chain, unsigned int number, int f
     if (plan.vcpus)
         snapshot_store_put_plan(&chain->store, &plan, NULL);
     if (status != STATUS_INTACT)
-        fprintf(stderr, "stopcopy: %s: %s\n", number ? "destination" : "source", error.text);
+        io_write_full(reason, error.text, strlen(error.text), deadline_in_ms(1000), "the parent", NULL);
     event_log_free(config.log);
     exit((int)status);
 }
@@ -134,7 +139,7 @@ static int start_next(struct chain *chain, struct error *error)
 {
     struct child *child = free_child(chain);
     unsigned int number = chain->started;
-    int channel[2] = {-1, -1}, events[2] = {-1, -1};
+    int channel[2] = {-1, -1}, events[2] = {-1, -1}, reason[2] = {-1, -1};
     pid_t parent = getpid();
     pid_t pid;
 
@@ -142,7 +147,7 @@ static int start_next(struct chain *chain, struct error *error)
         return error_set(error, EAGAIN, "more than %d VMM processes at once", CHILDREN_MAX);
     if (number < chain->options.repeat && channel_pair(chain, channel, error) < 0)
         return -1;
-    if (pipe2(events, O_CLOEXEC) < 0) {
+    if (pipe2(events, O_CLOEXEC) < 0 || pipe2(reason, O_CLOEXEC) < 0) {
         error_set(error, errno, "making a pipe");
         goto fail;
     }
@@ -155,19 +160,23 @@ static int start_next(struct chain *chain, struct error *error)
     if (pid == 0) {
         io_close(&channel[1]);
         io_close(&events[0]);
-        child_main(chain, number, chain->next_from, channel[0], events[1], parent);
+        io_close(&reason[0]);
+        child_main(chain, number, chain->next_from, channel[0], events[1], reason[1], parent);
     }
     io_close(&events[1]);
+    io_close(&reason[1]);
     io_close(&channel[0]);
     io_close(&chain->next_from);
     chain->next_from = channel[1];
     chain->started++;
     chain->running++;
-    *child = (struct child){.pid = pid, .events = events[0], .number = number};
+    *child = (struct child){.pid = pid, .events = events[0], .reason = reason[0], .number = number};
     return 0;
 fail:
     io_close(&events[0]);
     io_close(&events[1]);
+    io_close(&reason[0]);
+    io_close(&reason[1]);
     io_close(&channel[0]);
     io_close(&channel[1]);
     return -1;
@@ -210,6 +219,28 @@ static bool read_events(struct chain *chain, struct child *child)
     return child->length < LINE_MAX_BYTES;
 }
 
+/* A process has failed: its reason is the user's, unless one before it in the chain has failed as well. */
+static void keep_failure(struct chain *chain, const struct child *child, int result)
+{
+    char text[ERROR_TEXT_MAX] = "";
+    ssize_t count;
+
+    if (chain->failure[0] && child->number > chain->failed_number)
+        return;
+    if (WIFSIGNALED(result)) {
+        snprintf(text, sizeof(text), "VMM process %u was ended by signal %d (%s)", child->number, WTERMSIG(result),
+                 strsignal(WTERMSIG(result)));
+    } else {
+        count = read(child->reason, text, sizeof(text) - 1);
+        text[count > 0 ? count : 0] = '\0';
+    }
+    chain->failed_number = child->number;
+    if (chain->options.repeat == 1)
+        snprintf(chain->failure, sizeof(chain->failure), "%s: %s", child->number ? "destination" : "source", text);
+    else
+        snprintf(chain->failure, sizeof(chain->failure), "VMM process %u: %s", child->number, text);
+}
+
 /* A process has ended: what came of it. */
 static void reap(struct chain *chain, struct child *child)
 {
@@ -223,15 +254,15 @@ static void reap(struct chain *chain, struct child *child)
     else if (WIFSIGNALED(result))
         event_outcome(chain->log, "none", STATUS_NO_GUEST, "VMM process %u was ended by signal %d (%s)", child->number,
                       WTERMSIG(result), strsignal(WTERMSIG(result)));
-    if (WIFSIGNALED(result))
-        fprintf(stderr, "stopcopy: VMM process %u was ended by signal %d (%s)\n", child->number, WTERMSIG(result),
-                strsignal(WTERMSIG(result)));
+    if (status != STATUS_INTACT)
+        keep_failure(chain, child, result);
     if (status > chain->status)
         chain->status = status;
     chain->broken |= status != STATUS_INTACT;
     io_close(&child->events);
+    io_close(&child->reason);
     free(child->line);
-    *child = (struct child){.events = -1};
+    *child = (struct child){.events = -1, .reason = -1};
     chain->running--;
 }
 
@@ -324,7 +355,7 @@ int cmd_migrate(int argc, char **argv)
                                                         .migrations = chain.options.repeat,
                                                         .devices = (unsigned int)chain.options.device_count});
     for (size_t i = 0; i < CHILDREN_MAX; i++)
-        chain.child[i].events = -1;
+        chain.child[i].events = chain.child[i].reason = -1;
     if (run_chain(&chain, &error) < 0) {
         fprintf(stderr, "stopcopy: %s\n", error.text);
         event_error(chain.log, &error);
@@ -337,6 +368,8 @@ int cmd_migrate(int argc, char **argv)
         reap(&chain, &chain.child[i]);
     }
     io_close(&chain.next_from);
+    if (chain.failure[0])
+        fprintf(stderr, "stopcopy: %s\n", chain.failure);
     kernel_log_collect(&chain.kernel_log, chain.log);
     kernel_log_close(&chain.kernel_log);
     status = (int)conclude(&chain.options, chain.log, &chain.store, chain.status);
