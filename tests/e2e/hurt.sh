@@ -47,54 +47,53 @@ for how in cut change; do
     done
 done
 
-# The destination goes away while the source's guest works.
-name="the destination is killed"
-"$stopcopy" dest --from "unix:$scratch/move" --device test >/dev/null 2>&1 &
-dest=$!
-started="$started $dest"
-wait_for "the destination to listen" test -S "$scratch/move"
-"$stopcopy" source --to "unix:$scratch/move" --memory 64M --device test --at-ops 20000 --report "json:$scratch/source.json" \
-    >"$scratch/source.out" 2>"$scratch/source.err" &
-source=$!
-started="$started $source"
-wait_for "the source to have connected" test ! -e "$scratch/move"
-kill -KILL $dest
-wait $source
-source_status=$?
-[ $source_status -eq 3 ] || { fail "$name: the source's status is $source_status"; cat "$scratch/source.err"; }
-expect_json '.outcome == "source" and .guest.digest == .guest.digest_expected and .guest.digest != null' "$scratch/source.json"
+# start_pair DEVICE: a destination with this device, and a source that has connected to it, its guest at work.
+start_pair() {
+    "$stopcopy" dest --from "unix:$scratch/move" --device "$1" >"$scratch/dest.out" 2>"$scratch/dest.err" &
+    dest=$!
+    started="$started $dest"
+    wait_for "the destination to listen" test -S "$scratch/move"
+    "$stopcopy" source --to "unix:$scratch/move" --memory 64M --device test --at-ops 20000 \
+        --report "json:$scratch/source.json" >"$scratch/source.out" 2>"$scratch/source.err" &
+    source=$!
+    started="$started $source"
+    wait_for "the source to have connected" test ! -e "$scratch/move"
+}
 
-# The destination's device server dies before the guest comes: the guest stays where it is.
+# The guest stayed on the source, and finished there.
+expect_stayed() {
+    wait $source
+    source_status=$?
+    [ $source_status -eq 3 ] || { fail "$name: the source's status is $source_status"; cat "$scratch/source.err"; }
+    expect_json '.outcome == "source" and .guest.digest == .guest.digest_expected and .guest.digest != null' "$scratch/source.json"
+}
+
+start_server() {
+    "$device_server" --socket "$scratch/device" --model dma >"$scratch/server.out" &
+    server=$!
+    started="$started $server"
+    wait_for "the device server" test -S "$scratch/device"
+}
+
+name="the destination is killed"
+start_pair test
+kill -KILL $dest
+expect_stayed
+
 name="the destination's device server dies"
-"$device_server" --socket "$scratch/device" --model dma >"$scratch/server.out" &
-server=$!
-started="$started $server"
-wait_for "the device server" test -S "$scratch/device"
-"$stopcopy" dest --from "unix:$scratch/move" --device "vfio-user:$scratch/device" >"$scratch/dest.out" 2>"$scratch/dest.err" &
-dest=$!
-started="$started $dest"
-wait_for "the destination to listen" test -S "$scratch/move"
-"$stopcopy" source --to "unix:$scratch/move" --memory 64M --device test --at-ops 20000 --report "json:$scratch/source.json" \
-    >"$scratch/source.out" 2>"$scratch/source.err" &
-source=$!
-started="$started $source"
-wait_for "the source to have connected" test ! -e "$scratch/move"
+start_server
+start_pair "vfio-user:$scratch/device"
 kill -KILL $server
-wait $source
-source_status=$?
-[ $source_status -eq 3 ] || { fail "$name: the source's status is $source_status"; cat "$scratch/source.err"; }
-expect_json '.outcome == "source" and .guest.digest == .guest.digest_expected and .guest.digest != null' "$scratch/source.json"
+expect_stayed
 wait $dest
 dest_status=$?
 [ $dest_status -eq 3 ] || [ $dest_status -eq 2 ] || { fail "$name: the destination's status is $dest_status"; cat "$scratch/dest.err"; }
 [ "$(wc -l <"$scratch/dest.err")" -eq 1 ] || { fail "$name: the destination says more than a line"; cat "$scratch/dest.err"; }
+rm -f "$scratch/device"
 
 # A device server that dies takes the guest's device with it: that is said, and no process hangs.
 name="the device server dies"
-"$device_server" --socket "$scratch/device" --model dma >"$scratch/server.out" &
-server=$!
-started="$started $server"
-wait_for "the device server" test -S "$scratch/device"
+start_server
 "$stopcopy" run --memory 64M --device "vfio-user:$scratch/device" --ops 100000000 >"$scratch/out" 2>"$scratch/err" &
 run=$!
 started="$started $run"
