@@ -18,6 +18,8 @@ libdevices_a_SOURCES = \
 	devices/models/dma_queue.c \
 	devices/models/dma_save.c \
 	devices/models/dma_window.c \
+	devices/models/uart.c devices/models/uart.h \
+	devices/models/uart_state.c \
 	devices/pci/config.c devices/pci/config.h \
 	devices/server/commands.c \
 	devices/server/connection.c devices/server/connection.h \

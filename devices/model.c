@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "devices/models/dma.h"
+#include "devices/models/uart.h"
 
-const struct device_model *const device_models[] = {&dma_model, NULL};
+const struct device_model *const device_models[] = {&dma_model, &uart_model, NULL};
 
 const struct device_model *device_model_find(const char *name)
 {

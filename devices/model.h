@@ -164,7 +164,7 @@ void host_was_reset(struct device_host *host);
 struct device_options {
     const char *model;
     uint64_t queues;
-    uint64_t vectors; /* 0: one for each queue */
+    uint64_t vectors; /* 0: the model's own: dma has one for each queue, uart none */
     uint64_t memory_size;
     uint64_t window_size;
     bool window_trapped;

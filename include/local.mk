@@ -2,6 +2,7 @@
 noinst_HEADERS = \
 	include/stopcopy/dma_device.h \
 	include/stopcopy/guest_abi.h \
+	include/stopcopy/uart_device.h \
 	include/stopcopy/vfio_compat.h \
 	include/stopcopy/vfio_user.h \
 	include/stopcopy/workload.h

@@ -49,6 +49,15 @@ void pci_config_add_bar(struct pci_config *config, unsigned int index, uint64_t 
         set_u32(config->writable, offset + 4, (uint32_t)(mask >> 32));
 }
 
+void pci_config_add_io_bar(struct pci_config *config, unsigned int index, uint32_t size)
+{
+    unsigned int offset = PCI_BASE_ADDRESS_0 + 4 * index;
+
+    set_u32(config->data, offset, PCI_BASE_ADDRESS_SPACE_IO);
+    set_u32(config->writable, offset, ~(size - 1));
+    config->writable[PCI_COMMAND] |= PCI_COMMAND_IO;
+}
+
 /* Links a capability of size bytes into the list. Returns where it begins. */
 static unsigned int add_capability(struct pci_config *config, uint8_t id, unsigned int size)
 {

@@ -35,6 +35,8 @@ struct pci_identity {
 void pci_config_init(struct pci_config *config, const struct pci_identity *identity);
 /* size: a power of two, at least 16. A 64-bit BAR takes two indexes and is prefetchable. */
 void pci_config_add_bar(struct pci_config *config, unsigned int index, uint64_t size, bool is_64bit);
+/* size: a power of two, 4 to 256. */
+void pci_config_add_io_bar(struct pci_config *config, unsigned int index, uint32_t size);
 /* With function level reset. */
 void pci_config_add_express(struct pci_config *config);
 /* count: a power of two up to 32; 64-bit addresses, without masking. */

@@ -6,7 +6,8 @@ DEVICES_UNIT_TESTS = \
 	tests/unit/devices/fault_test \
 	tests/unit/devices/fsm_test \
 	tests/unit/devices/state_test \
-	tests/unit/devices/stream_test
+	tests/unit/devices/stream_test \
+	tests/unit/devices/uart_test
 check_PROGRAMS += $(DEVICES_UNIT_TESTS)
 TESTS += $(DEVICES_UNIT_TESTS)
 DEVICES_UNIT_HOST = tests/unit/devices/host.c tests/unit/devices/host.h
@@ -29,5 +30,8 @@ tests_unit_devices_state_test_LDADD = $(DEVICES_LIBS) $(CRITERION_LIBS)
 tests_unit_devices_stream_test_SOURCES = tests/unit/devices/stream_test.c
 tests_unit_devices_stream_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_devices_stream_test_LDADD = $(DEVICES_LIBS) $(CRITERION_LIBS)
+tests_unit_devices_uart_test_SOURCES = tests/unit/devices/uart_test.c $(DEVICES_UNIT_HOST)
+tests_unit_devices_uart_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_devices_uart_test_LDADD = $(DEVICES_LIBS) $(CRITERION_LIBS)
 endif
 include tests/e2e/device/local.mk
