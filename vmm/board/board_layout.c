@@ -143,6 +143,23 @@ static int lay_out_bars(struct board *board, struct error *error)
     return 0;
 }
 
+/* A pin for each function that has INTx alone, for which there must be an IOAPIC. */
+static int lay_out_intx(struct board *board, struct error *error)
+{
+    unsigned int used = 0;
+
+    for (size_t i = 0; i < board->device_count; i++) {
+        if (!board->device[i].intx_pin)
+            continue;
+        if (used == BOARD_INTX_PINS)
+            return error_set(error, ENOSPC, "device %zu has INTx alone, and the board has pins for %u such devices", i,
+                             BOARD_INTX_PINS);
+        board->device[i].intx_pin = (uint8_t)(BOARD_INTX_PIN_FIRST + used++);
+        board->irqchip = VM_IRQCHIP_FULL;
+    }
+    return 0;
+}
+
 int board_lay_out(const struct board_wishes *wishes, const struct vm_features *features,
                   const struct board_device *devices, size_t count, struct board *board, struct error *error)
 {
@@ -167,7 +184,7 @@ int board_lay_out(const struct board_wishes *wishes, const struct vm_features *f
     if (ram_end(board) > physical_end(board))
         return error_set(error, EINVAL, "%llu bytes of memory do not fit into %u physical address bits",
                          (unsigned long long)wishes->memory_size, features->physical_address_bits);
-    if (lay_out_bars(board, error))
+    if (lay_out_bars(board, error) || lay_out_intx(board, error))
         return -1;
     return board_check(board, error);
 }
@@ -241,6 +258,19 @@ static int check_bar_overlap(const struct board *board, unsigned int number, uns
     return 0;
 }
 
+/* The pins of functions before this one in the board's order. */
+static int check_intx(const struct board *board, unsigned int number, struct error *error)
+{
+    uint8_t pin = board->device[number].intx_pin;
+
+    if (pin && board->irqchip != VM_IRQCHIP_FULL)
+        return error_set(error, EINVAL, "device %u has INTx and the board no IOAPIC (irqchip split)", number);
+    for (unsigned int i = 0; pin && i < number; i++)
+        if (board->device[i].intx_pin == pin)
+            return error_set(error, EINVAL, "devices %u and %u share pin %u of the IOAPIC", i, number, pin);
+    return 0;
+}
+
 static int check_devices(const struct board *board, struct error *error)
 {
     for (unsigned int d = 0; d < board->device_count; d++) {
@@ -250,6 +280,8 @@ static int check_devices(const struct board *board, struct error *error)
             return error_set(error, EINVAL, "device %u is in slot %u", d, device->slot);
         if (pci_description_check(device, error))
             return error_prefix(error, "device %u", d);
+        if (check_intx(board, d, error))
+            return -1;
         for (unsigned int i = 0; i < BOARD_BARS; i++) {
             const struct board_bar *bar = &device->bar[i];
 

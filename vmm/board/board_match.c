@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "stopcopy/dma_device.h"
+#include "stopcopy/uart_device.h"
 #include "vmm/board/board_layout.h"
 #include "vmm/board/pci_probe.h"
 
@@ -129,6 +130,9 @@ static int match_device(unsigned int number, const char *name, const struct boar
         {"MSI-X table's offset", wanted->msix.table_offset, found->msix.table_offset},
         {"MSI-X PBA's BAR", wanted->msix.pba_bar, found->msix.pba_bar},
         {"MSI-X PBA's offset", wanted->msix.pba_offset, found->msix.pba_offset},
+        {"MSI capability's offset", wanted->msi.capability, found->msi.capability},
+        {"MSI address width", wanted->msi.wide, found->msi.wide},
+        {"interrupt by INTx alone", wanted->intx_pin != 0, found->intx_pin != 0},
         {"PCI Express capability's offset", wanted->express.capability, found->express.capability},
         {"PCI Express capability's version", wanted->express.version, found->express.version},
         {"PCI Express device capabilities", wanted->express.device_capabilities, found->express.device_capabilities},
@@ -189,6 +193,20 @@ static int plan_device(const struct board_device *description, struct vfio_devic
     return 0;
 }
 
+static bool is_port(const struct board_bar *bar)
+{
+    return bar->io && bar->size == UART_BAR_SIZE;
+}
+
+static void plan_uart(const struct board_device *description, uint16_t index, struct proof_plan *plan)
+{
+    struct proof_uart *uart = &plan->uarts[plan->uart_count++];
+
+    *uart = (struct proof_uart){.slot = description->slot, .index = index};
+    while (uart->ports < UART_PORTS_MAX && is_port(&description->bar[uart->ports]))
+        uart->ports++;
+}
+
 int board_plan(const struct board *board, struct vfio_device *const *devices, struct proof_plan *plan,
                struct error *error)
 {
@@ -199,6 +217,7 @@ int board_plan(const struct board *board, struct vfio_device *const *devices, st
         .operations = wishes->ops,
         .vcpus = board->vcpus,
         .dma = wishes->dma,
+        .uart = wishes->uart,
         .memory = wishes->memory,
         .cpu = wishes->cpu,
         .clock = wishes->clock,
@@ -209,6 +228,8 @@ int board_plan(const struct board *board, struct vfio_device *const *devices, st
     for (size_t i = 0; i < board->device_count; i++) {
         const struct board_device *description = &board->device[i];
 
+        if (description->vendor == UART_DEVICE_VENDOR_ID && description->device == UART_DEVICE_DEVICE_ID)
+            plan_uart(description, (uint16_t)i, plan);
         if (description->vendor != DMA_DEVICE_VENDOR_ID || description->device != DMA_DEVICE_DEVICE_ID)
             continue;
         if (plan_device(description, devices[i], &plan->device[plan->device_count], error))

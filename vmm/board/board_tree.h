@@ -7,6 +7,7 @@
  *   /pcie/device@N  reg, vendor-id, device-id, subsystem-vendor-id, subsystem-id, class-revision <u32>
  *                   stopcopy,bars: for each BAR <u32 index, u32 BOARD_TREE_BAR_*, u64 address, u64 size>
  *                   stopcopy,msix <u32 vectors, capability, table BAR, table offset, PBA BAR, PBA offset>
+ *                   stopcopy,msi <u32 capability, 1 for a 64-bit address>; stopcopy,intx <u32 pin of the IOAPIC>
  *                   stopcopy,express <u32 capability, version, device capabilities>
  *
  * N is the slot in hexadecimal.

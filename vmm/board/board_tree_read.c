@@ -251,6 +251,25 @@ static void read_msix(struct reader *reader, int node, const char *where, struct
     };
 }
 
+static void read_interrupt(struct reader *reader, int node, const char *where, struct board_device *device)
+{
+    const fdt32_t *cells;
+    int count;
+
+    if (!reader->failed && fdt_getprop(reader->tree, node, "stopcopy,intx", NULL))
+        device->intx_pin = (uint8_t)get_u32(reader, node, where, "stopcopy,intx", UINT8_MAX);
+    if (reader->failed || !fdt_getprop(reader->tree, node, "stopcopy,msi", NULL))
+        return;
+    cells = get_cells(reader, node, where, "stopcopy,msi", 2, 2, &count);
+    if (!cells)
+        return;
+    if (cell_u32(cells, 0) > 0xff || cell_u32(cells, 1) > 1) {
+        fail(reader, where, "stopcopy,msi", "it is out of range");
+        return;
+    }
+    device->msi = (struct board_msi){.capability = (uint8_t)cell_u32(cells, 0), .wide = cell_u32(cells, 1)};
+}
+
 static void read_express(struct reader *reader, int node, const char *where, struct board_device *device)
 {
     const fdt32_t *cells;
@@ -294,6 +313,7 @@ static void read_device(struct reader *reader, int node, unsigned int number, st
     device->class_revision = get_u32(reader, node, where, "class-revision", UINT32_MAX);
     read_bars(reader, node, where, device);
     read_msix(reader, node, where, device);
+    read_interrupt(reader, node, where, device);
     read_express(reader, node, where, device);
 }
 
@@ -361,6 +381,8 @@ static void read_workloads(struct reader *reader, struct board_wishes *wishes)
         if (name && strcmp(name, "dma") == 0) {
             wishes->dma = true;
             wishes->dma_depth = get_u32(reader, node, "workloads/dma", "depth", UINT32_MAX);
+        } else if (name && strcmp(name, "uart") == 0) {
+            wishes->uart = true;
         } else if (name && strcmp(name, "memory") == 0) {
             wishes->memory = true;
             wishes->workload_memory_size = get_u64(reader, node, "workloads/memory", "size");

@@ -177,6 +177,17 @@ static void write_msix(struct writer *writer, const struct board_device *device)
     put_cells(writer, "stopcopy,msix", &cells);
 }
 
+static void write_msi(struct writer *writer, const struct board_device *device)
+{
+    struct cells cells = {0};
+
+    if (!device->msi.capability)
+        return;
+    add_u32(&cells, device->msi.capability);
+    add_u32(&cells, device->msi.wide);
+    put_cells(writer, "stopcopy,msi", &cells);
+}
+
 static void write_express(struct writer *writer, const struct board_device *device)
 {
     const struct board_express *express = &device->express;
@@ -208,6 +219,9 @@ static void write_device(struct writer *writer, const struct board_device *devic
     put_u32(writer, "class-revision", device->class_revision);
     write_bars(writer, device);
     write_msix(writer, device);
+    write_msi(writer, device);
+    if (device->intx_pin)
+        put_u32(writer, "stopcopy,intx", device->intx_pin);
     write_express(writer, device);
     end(writer);
 }
@@ -252,6 +266,10 @@ static void write_workloads(struct writer *writer, const struct board_wishes *wi
     if (wishes->dma) {
         begin(writer, "dma");
         put_u32(writer, "depth", wishes->dma_depth);
+        end(writer);
+    }
+    if (wishes->uart) {
+        begin(writer, "uart");
         end(writer);
     }
     if (wishes->memory) {

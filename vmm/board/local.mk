@@ -9,6 +9,7 @@ libvmm_a_SOURCES += \
 	vmm/board/elf_loader.c vmm/board/elf_loader.h \
 	vmm/board/event_queue.c vmm/board/event_queue.h \
 	vmm/board/interrupt_drop.c vmm/board/interrupt_drop.h \
+	vmm/board/intx.c vmm/board/intx.h \
 	vmm/board/machine.c vmm/board/machine.h \
 	vmm/board/msix.c vmm/board/msix.h \
 	vmm/board/pci_bar.c vmm/board/pci_bar.h \

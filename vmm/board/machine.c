@@ -49,8 +49,9 @@ struct machine {
     struct pci_device device[BOARD_DEVICES_MAX];
 };
 
-/* In epoll's data: a device's number, INTERRUPT_DROP_EPOLL with more, or this. */
+/* In epoll's data: a device's number, INTERRUPT_DROP_EPOLL with more, EPOLL_RESAMPLE with a device's number, or this. */
 #define EPOLL_EVENTS UINT64_MAX
+#define EPOLL_RESAMPLE (1ull << 33)
 
 static void mmio_read(void *context, uint64_t address, void *data, size_t size)
 {
@@ -197,6 +198,8 @@ static int add_device(struct machine *machine, struct vfio_device *vfio, struct 
     machine->gone_fd[number] = vfio->ops->gone_fd(vfio);
     machine->device_count++;
     pci_host_plug(&machine->pci_host, machine->board.device[number].slot, &pci_device_config_ops, device);
+    if (device->intx.unmask_by_vmm && watch(machine, device->intx.resample, EPOLL_RESAMPLE | number, error))
+        return -1;
     return machine->gone_fd[number] == -1 ? 0 : watch(machine, machine->gone_fd[number], number, error);
 }
 
@@ -379,11 +382,21 @@ static void interrupt_to_drop(struct machine *machine, uint64_t data)
         device_error(machine, (unsigned int)(data >> 16 & 0xffff), &error);
 }
 
+static void resample(struct machine *machine, unsigned int number)
+{
+    struct error error = ERROR_INIT;
+
+    if (intx_resample(&machine->device[number].intx, &error))
+        device_error(machine, number, &error);
+}
+
 static void look_at(struct machine *machine, uint64_t data)
 {
     if (data == EPOLL_EVENTS)
         return;
-    if (data & INTERRUPT_DROP_EPOLL)
+    if (data & EPOLL_RESAMPLE)
+        resample(machine, (unsigned int)(data & 0xffff));
+    else if (data & INTERRUPT_DROP_EPOLL)
         interrupt_to_drop(machine, data);
     else
         device_gone(machine, (unsigned int)data);

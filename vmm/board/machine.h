@@ -25,6 +25,9 @@
 #define BOARD_WINDOW32_END 0xfec00000ull
 #define BOARD_IO_WINDOW_START 0x1000u
 #define BOARD_IO_WINDOW_END 0xf000u
+/* Pins of the IOAPIC for INTx: each function that has it gets one of its own, which Interrupt Line tells the guest. */
+#define BOARD_INTX_PIN_FIRST 16u
+#define BOARD_INTX_PINS 8u
 /* The end of low RAM that the guest's /memory leaves out: progress area, first page tables, device tree. */
 #define BOARD_RESERVED_SIZE (1ull << 20)
 #define BOARD_TREE_SIZE_MAX 0x40000u
@@ -35,7 +38,7 @@ struct board_wishes {
     unsigned int vcpus;
     uint64_t seed;
     uint64_t ops; /* of the leading workload's chains, 0: until asked to finish */
-    bool dma, memory, cpu, clock;
+    bool dma, uart, memory, cpu, clock;
     uint32_t dma_depth;
     uint64_t workload_memory_size;
     uint64_t workload_memory_rate;
@@ -60,6 +63,13 @@ struct board_msix {
     uint32_t table_offset, pba_offset;
 };
 
+/* The MSI capability of a function without MSI-X, as far as the guest sees it: one message, no masking (PCI Local Bus
+ * 3.0, 6.8.1). */
+struct board_msi {
+    uint8_t capability; /* its offset in configuration space, 0: none */
+    bool wide;          /* a 64-bit address */
+};
+
 /* The PCI Express capability, as far as the guest sees it: a root complex integrated endpoint without FLR. */
 struct board_express {
     uint8_t capability; /* its offset in configuration space, 0: none */
@@ -75,12 +85,14 @@ struct board_device {
     struct board_bar bar[BOARD_BARS];
     uint16_t msix_vectors; /* 0: no MSI-X */
     struct board_msix msix;
+    struct board_msi msi;
+    uint8_t intx_pin; /* of the IOAPIC, of a function with neither MSI-X nor MSI; 0: it has no interrupt */
     struct board_express express;
 };
 
 struct board {
     unsigned int vcpus;
-    enum vm_irqchip irqchip;
+    enum vm_irqchip irqchip; /* full where a function has INTx alone, or the user wants it */
     unsigned int ram_ranges;
     struct board_ram ram[BOARD_RAM_RANGES_MAX];
     struct board_ram window64;

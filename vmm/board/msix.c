@@ -13,7 +13,8 @@
 #define MSIX_STATE_VERSION 1
 #define VECTOR_CONTROL_MASKED 1u
 
-int msix_init(struct msix *msix, struct vm *vm, struct vfio_device *device, unsigned int vectors, struct error *error)
+int msix_init(struct msix *msix, struct vm *vm, struct vfio_device *device, uint32_t irq_index, unsigned int vectors,
+              struct error *error)
 {
     struct vfio_irq irq;
 
@@ -21,21 +22,27 @@ int msix_init(struct msix *msix, struct vm *vm, struct vfio_device *device, unsi
     if (vectors == 0)
         return 0;
     memset(&irq, 0, sizeof(irq));
-    if (device->ops->get_irq(device, VFIO_PCI_MSIX_IRQ_INDEX, &irq, error))
+    if (device->ops->get_irq(device, irq_index, &irq, error))
         return -1;
     msix->vector = calloc(vectors, sizeof(msix->vector[0]));
     if (!msix->vector)
         return error_set(error, ENOMEM, "the MSI-X table");
     msix->device = device;
     msix->vm = vm;
+    msix->irq_index = irq_index;
     msix->vectors = vectors;
     msix->resizable = !(irq.flags & VFIO_IRQ_INFO_NORESIZE);
     for (unsigned int i = 0; i < vectors; i++) {
-        msix->vector[i].masked = true;
+        msix->vector[i].masked = irq_index == VFIO_PCI_MSIX_IRQ_INDEX;
         msix->vector[i].eventfd = -1;
         msix->vector[i].gsi = -1;
     }
     return 0;
+}
+
+static const char *name_of(const struct msix *msix)
+{
+    return msix->irq_index == VFIO_PCI_MSI_IRQ_INDEX ? "MSI" : "MSI-X";
 }
 
 static int disable_in_device(struct msix *msix, struct error *error)
@@ -44,11 +51,11 @@ static int disable_in_device(struct msix *msix, struct error *error)
 
     if (msix->device_vectors)
         status = msix->device->ops->set_irqs(msix->device, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
-                                             VFIO_PCI_MSIX_IRQ_INDEX, 0, 0, NULL, 0, error);
+                                             msix->irq_index, 0, 0, NULL, 0, error);
     msix->device_vectors = 0;
     for (unsigned int i = 0; i < msix->vectors; i++)
         msix->vector[i].in_device = false;
-    return status ? error_prefix(error, "disabling MSI-X") : 0;
+    return status ? error_prefix(error, "disabling %s", name_of(msix)) : 0;
 }
 
 void msix_destroy(struct msix *msix)
@@ -93,7 +100,7 @@ static int stop_delivery(struct msix *msix, unsigned int number, struct error *e
     if (!vector->delivered)
         return 0;
     if (vm_irqfd_deassign(msix->vm, vector->gsi, vector->eventfd, error))
-        return error_prefix(error, "MSI-X vector %u", number);
+        return error_prefix(error, "%s vector %u", name_of(msix), number);
     vector->delivered = false;
     return 0;
 }
@@ -138,7 +145,7 @@ static int prepare(struct msix *msix, unsigned int first, unsigned int count, st
         if (!msix->enabled || !in_use(vector))
             continue;
         if (make_eventfd(vector, error) || (is_unmasked(msix, vector) && route(msix, vector, &changed, error)))
-            return error_prefix(error, "MSI-X vector %u", i);
+            return error_prefix(error, "%s vector %u", name_of(msix), i);
     }
     return changed ? vm_msi_routes_commit(msix->vm, error) : 0;
 }
@@ -152,10 +159,10 @@ static int start_delivery(struct msix *msix, unsigned int number, struct error *
         return 0;
     gather(vector);
     if (vector->pending && vm_signal_msi(msix->vm, vector->address, vector->data, error))
-        return error_prefix(error, "MSI-X vector %u", number);
+        return error_prefix(error, "%s vector %u", name_of(msix), number);
     vector->pending = false;
     if (vm_irqfd_assign(msix->vm, vector->gsi, vector->eventfd, error))
-        return error_prefix(error, "MSI-X vector %u", number);
+        return error_prefix(error, "%s vector %u", name_of(msix), number);
     vector->delivered = true;
     return 0;
 }
@@ -168,8 +175,8 @@ static int set_irqs(struct msix *msix, unsigned int first, unsigned int count, s
     for (unsigned int i = 0; i < count; i++)
         fds[i] = in_use(&msix->vector[first + i]) ? msix->vector[first + i].eventfd : -1;
     if (msix->device->ops->set_irqs(msix->device, VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-                                    VFIO_PCI_MSIX_IRQ_INDEX, first, count, fds, count * sizeof(fds[0]), error))
-        return error_prefix(error, "setting MSI-X vectors %u to %u", first, first + count - 1);
+                                    msix->irq_index, first, count, fds, count * sizeof(fds[0]), error))
+        return error_prefix(error, "setting %s vectors %u to %u", name_of(msix), first, first + count - 1);
     for (unsigned int i = 0; i < count; i++)
         msix->vector[first + i].in_device = fds[i] != -1;
     if (msix->device_vectors < first + count)
@@ -327,6 +334,13 @@ int msix_set_control(struct msix *msix, uint16_t control, struct error *error)
     if (!msix->enabled)
         forget_signals(msix);
     return 0;
+}
+
+int msix_set_message(struct msix *msix, bool enabled, uint64_t address, uint32_t data, struct error *error)
+{
+    msix->vector[0].address = address;
+    msix->vector[0].data = data;
+    return msix_set_control(msix, enabled ? PCI_MSIX_FLAGS_ENABLE : 0, error);
 }
 
 int msix_bind(struct msix *msix, struct error *error)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * MSI-X of a passed-through function (PCI Local Bus 3.0, 6.8.2): the guest's table and PBA are here, the device signals
+ * Message interrupts of a passed-through function, MSI-X (PCI Local Bus 3.0, 6.8.2): the guest's table and PBA are here, the device signals
  * an eventfd for each vector in use (VFIO_DEVICE_SET_IRQS), and KVM turns that into the guest's message (irqfd).
  *
  * A vector is in use when the guest has given it a message or has unmasked it. While it cannot be delivered (masked, or
  * the machine is not bound) its eventfd gathers signals; they become the pending bit when somebody looks, and are
  * delivered when it is unmasked and bound. Several signals are then one interrupt, as with the hardware.
+ *
+ * MSI (6.8.1) is the same with one vector, whose message is in configuration space and which is never masked.
  *
  * Not thread safe: the machine's lock is held.
  */
@@ -36,6 +38,7 @@ struct msix_vector {
 struct msix {
     struct vfio_device *device;
     struct vm *vm;
+    uint32_t irq_index; /* VFIO_PCI_MSIX_IRQ_INDEX or VFIO_PCI_MSI_IRQ_INDEX */
     unsigned int vectors;
     bool resizable; /* the device takes more vectors while MSI-X is enabled */
     bool enabled;
@@ -46,7 +49,8 @@ struct msix {
     struct msix_vector *vector;
 };
 
-int msix_init(struct msix *msix, struct vm *vm, struct vfio_device *device, unsigned int vectors, struct error *error);
+int msix_init(struct msix *msix, struct vm *vm, struct vfio_device *device, uint32_t irq_index, unsigned int vectors,
+              struct error *error);
 /* The VM is gone, or nothing is bound. Takes the eventfds from the device. */
 void msix_destroy(struct msix *msix);
 
@@ -58,6 +62,9 @@ void msix_read_pba(struct msix *msix, uint64_t offset, void *data, size_t size);
 
 /* The guest wrote the capability's message control (PCI_MSIX_FLAGS). */
 int msix_set_control(struct msix *msix, uint16_t control, struct error *error);
+
+/* MSI: the guest wrote the capability. */
+int msix_set_message(struct msix *msix, bool enabled, uint64_t address, uint32_t data, struct error *error);
 
 int msix_bind(struct msix *msix, struct error *error);
 /* On return what the device had signalled is in the interrupt controller, or is pending here. */

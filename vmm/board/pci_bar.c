@@ -177,6 +177,18 @@ static void report_access(struct pci_bar *bar, const char *what, uint64_t offset
     environment->report(environment->context, bar->device->number, error);
 }
 
+/* What the guest EOIed before this access is unmasked before it: intx.h. */
+static void resample(struct pci_bar *bar)
+{
+    const struct pci_environment *environment = bar->device->environment;
+    struct error error = ERROR_INIT;
+
+    if (intx_resample(&bar->device->intx, &error)) {
+        error_prefix(&error, "%s", bar->device->vfio->name);
+        environment->report(environment->context, bar->device->number, &error);
+    }
+}
+
 static void bar_read(void *context, uint64_t offset, void *data, size_t size)
 {
     struct pci_bar *bar = context;
@@ -184,6 +196,7 @@ static void bar_read(void *context, uint64_t offset, void *data, size_t size)
     struct error error = ERROR_INIT;
     uint64_t inner = offset;
 
+    resample(bar);
     switch (who_answers(bar, &inner, size)) {
     case TRAPPED_REGION:
         if (vfio->ops->region_read(vfio, VFIO_PCI_BAR0_REGION_INDEX + bar->index, offset, data, size, &error)) {
@@ -212,6 +225,7 @@ static void bar_write(void *context, uint64_t offset, const void *data, size_t s
     uint64_t inner = offset;
     int status = 0;
 
+    resample(bar);
     switch (who_answers(bar, &inner, size)) {
     case TRAPPED_REGION:
         status = vfio->ops->region_write(vfio, VFIO_PCI_BAR0_REGION_INDEX + bar->index, offset, data, size, &error);

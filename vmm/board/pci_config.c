@@ -76,6 +76,31 @@ static void init_msix(struct pci_config *config)
     put16(config->writable, at + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
 }
 
+static void init_msi(struct pci_config *config)
+{
+    const struct board_msi *msi = &config->description->msi;
+    uint8_t at = msi->capability;
+
+    if (!at)
+        return;
+    add_capability(config, at, PCI_CAP_ID_MSI);
+    put16(config->data, at + PCI_MSI_FLAGS, msi->wide ? PCI_MSI_FLAGS_64BIT : 0);
+    put16(config->writable, at + PCI_MSI_FLAGS, PCI_MSI_FLAGS_ENABLE);
+    put32(config->writable, at + PCI_MSI_ADDRESS_LO, ~3u);
+    if (msi->wide)
+        put32(config->writable, at + PCI_MSI_ADDRESS_HI, ~0u);
+    put16(config->writable, at + (msi->wide ? PCI_MSI_DATA_64 : PCI_MSI_DATA_32), 0xffff);
+}
+
+/* Interrupt Line is where firmware says which pin of the interrupt controller INTA# goes to. */
+static void init_intx(struct pci_config *config)
+{
+    if (!config->description->intx_pin)
+        return;
+    config->data[PCI_INTERRUPT_PIN] = 1;
+    config->data[PCI_INTERRUPT_LINE] = config->description->intx_pin;
+}
+
 /* On bus 0 there is no link: the function is shown as integrated, without what tells of a slot or a link. */
 static void init_express(struct pci_config *config)
 {
@@ -103,7 +128,9 @@ void pci_config_init(struct pci_config *config, const struct board_device *descr
     config->writable[PCI_INTERRUPT_LINE] = 0xff;
     init_bars(config);
     init_express(config);
+    init_msi(config);
     init_msix(config);
+    init_intx(config);
 }
 
 uint32_t pci_config_read(const struct pci_config *config, uint32_t offset, size_t size)
@@ -137,6 +164,22 @@ uint16_t pci_config_msix_control(const struct pci_config *config)
     if (!config->description->msix_vectors)
         return 0;
     return get16(config->data, config->description->msix.capability + PCI_MSIX_FLAGS);
+}
+
+bool pci_config_msi(const struct pci_config *config, uint64_t *address, uint32_t *data)
+{
+    const struct board_msi *msi = &config->description->msi;
+    uint8_t at = msi->capability;
+
+    *address = 0;
+    *data = 0;
+    if (!at)
+        return false;
+    *address = get32(config->data, at + PCI_MSI_ADDRESS_LO);
+    if (msi->wide)
+        *address |= (uint64_t)get32(config->data, at + PCI_MSI_ADDRESS_HI) << 32;
+    *data = get16(config->data, at + (msi->wide ? PCI_MSI_DATA_64 : PCI_MSI_DATA_32));
+    return get16(config->data, at + PCI_MSI_FLAGS) & PCI_MSI_FLAGS_ENABLE;
 }
 
 uint64_t pci_config_bar_address(const struct pci_config *config, unsigned int bar)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The configuration space that the guest sees of a function, made from its description alone: identity, BARs, command,
- * MSI-X and a read-only PCI Express capability (PCI Local Bus 3.0, chapter 6). Above 256 bytes it reads 0: there are no
+ * MSI-X or MSI, INTA#, and a read-only PCI Express capability (PCI Local Bus 3.0, chapter 6). Above 256 bytes it reads 0: there are no
  * extended capabilities.
  */
 #ifndef STOPCOPY_PCI_CONFIG_H
@@ -27,6 +27,8 @@ void pci_config_write(struct pci_config *config, uint32_t offset, uint32_t value
 uint16_t pci_config_command(const struct pci_config *config);
 /* PCI_MSIX_FLAGS; 0 without MSI-X. */
 uint16_t pci_config_msix_control(const struct pci_config *config);
+/* Is MSI enabled? And the message that it has. */
+bool pci_config_msi(const struct pci_config *config, uint64_t *address, uint32_t *data);
 uint64_t pci_config_bar_address(const struct pci_config *config, unsigned int bar);
 
 void pci_config_get_state(const struct pci_config *config, struct buffer *state);

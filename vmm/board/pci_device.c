@@ -28,10 +28,15 @@ static int write_command(struct pci_device *device, struct error *error)
 /* Some servers look at the enable bit of the capability, others at SET_IRQS alone: both are told. */
 static int write_msix_control(struct pci_device *device, struct error *error)
 {
-    if (!device->description->msix_vectors)
-        return 0;
-    return write_config16(device, device->description->msix.capability + PCI_MSIX_FLAGS,
-                          pci_config_msix_control(&device->config), error);
+    uint8_t msi = device->description->msi.capability;
+
+    if (device->description->msix_vectors)
+        return write_config16(device, device->description->msix.capability + PCI_MSIX_FLAGS,
+                              pci_config_msix_control(&device->config), error);
+    if (msi)
+        return write_config16(device, msi + PCI_MSI_FLAGS,
+                              (uint16_t)pci_config_read(&device->config, msi + PCI_MSI_FLAGS, 2), error);
+    return 0;
 }
 
 static bool wants_decoding(const struct pci_device *device, const struct pci_bar *bar)
@@ -89,6 +94,23 @@ static int follow_msix(struct pci_device *device, uint16_t old_control, struct e
     return write_msix_control(device, error);
 }
 
+static int follow_msi(struct pci_device *device, struct error *error)
+{
+    const struct msix_vector *vector = device->msix.vector;
+    bool was_enabled = device->msix.enabled, enabled;
+    uint64_t address;
+    uint32_t data;
+
+    if (!device->description->msi.capability)
+        return 0;
+    enabled = pci_config_msi(&device->config, &address, &data);
+    if (enabled == was_enabled && (!enabled || (address == vector->address && data == vector->data)))
+        return 0;
+    if (msix_set_message(&device->msix, enabled, address, data, error))
+        return error_prefix(error, "%s", device->vfio->name);
+    return enabled == was_enabled ? 0 : write_msix_control(device, error);
+}
+
 static uint32_t config_read(void *context, uint32_t offset, size_t size)
 {
     struct pci_device *device = context;
@@ -115,12 +137,39 @@ static void config_write(void *context, uint32_t offset, uint32_t value, size_t 
     status = follow_config(device, command, &error);
     if (!status)
         status = follow_msix(device, control, &error);
+    if (!status)
+        status = follow_msi(device, &error);
     pthread_mutex_unlock(environment->lock);
     if (status)
         environment->report(environment->context, device->number, &error);
 }
 
 const struct pci_config_ops pci_device_config_ops = {.read = config_read, .write = config_write};
+
+static int init_interrupts(struct pci_device *device, struct error *error)
+{
+    const struct board_device *description = device->description;
+    struct vm *vm = device->environment->vm;
+    int status;
+
+    if (description->msi.capability)
+        status = msix_init(&device->msix, vm, device->vfio, VFIO_PCI_MSI_IRQ_INDEX, 1, error);
+    else
+        status = msix_init(&device->msix, vm, device->vfio, VFIO_PCI_MSIX_IRQ_INDEX, description->msix_vectors, error);
+    if (status)
+        return -1;
+    if (intx_init(&device->intx, vm, device->vfio, description->intx_pin, error)) {
+        msix_destroy(&device->msix);
+        return -1;
+    }
+    return 0;
+}
+
+static void destroy_interrupts(struct pci_device *device)
+{
+    intx_destroy(&device->intx);
+    msix_destroy(&device->msix);
+}
 
 int pci_device_init(struct pci_device *device, unsigned int number, struct vfio_device *vfio,
                     const struct pci_environment *environment, struct error *error)
@@ -137,11 +186,11 @@ int pci_device_init(struct pci_device *device, unsigned int number, struct vfio_
         if (pci_bar_init(&device->bar[bars], device, bars, error))
             goto fail;
     }
-    if (msix_init(&device->msix, environment->vm, vfio, device->description->msix_vectors, error))
+    if (init_interrupts(device, error))
         goto fail;
     /* The device may come with decoding on, from whoever had it before. */
     if (write_command(device, error)) {
-        msix_destroy(&device->msix);
+        destroy_interrupts(device);
         goto fail;
     }
     return 0;
@@ -153,7 +202,7 @@ fail:
 
 void pci_device_destroy(struct pci_device *device)
 {
-    msix_destroy(&device->msix);
+    destroy_interrupts(device);
     for (unsigned int i = 0; i < BOARD_BARS; i++)
         pci_bar_destroy(&device->bar[i]);
 }
@@ -169,14 +218,14 @@ static int bind_bars(struct pci_device *device, bool bound, struct error *error)
 
 int pci_device_bind(struct pci_device *device, struct error *error)
 {
-    if (bind_bars(device, true, error) || msix_bind(&device->msix, error))
+    if (bind_bars(device, true, error) || msix_bind(&device->msix, error) || intx_bind(&device->intx, error))
         return error_prefix(error, "device %u (%s)", device->number, device->vfio->name);
     return 0;
 }
 
 int pci_device_unbind(struct pci_device *device, struct error *error)
 {
-    if (bind_bars(device, false, error) || msix_unbind(&device->msix, error))
+    if (bind_bars(device, false, error) || msix_unbind(&device->msix, error) || intx_unbind(&device->intx, error))
         return error_prefix(error, "device %u (%s)", device->number, device->vfio->name);
     return 0;
 }
@@ -191,8 +240,10 @@ void pci_device_get_state(struct pci_device *device, struct buffer *state)
     pci_config_get_state(&device->config, state);
     buffer_put_u8(state, decoded);
     record_end(state, record);
-    if (device->description->msix_vectors)
+    if (device->msix.vectors)
         msix_get_state(&device->msix, state);
+    if (device->intx.device)
+        intx_get_state(&device->intx, state);
 }
 
 /* BARs as the source had them: one that the guest wanted where it could not be stays away here as well. */
@@ -232,17 +283,39 @@ static int put_config(struct pci_device *device, struct cursor *cursor, struct e
     return 0;
 }
 
+static int put_msi(struct pci_device *device, struct cursor *cursor, struct error *error)
+{
+    const struct msix_vector *vector = device->msix.vector;
+    uint64_t address;
+    uint32_t data;
+    bool enabled = pci_config_msi(&device->config, &address, &data);
+
+    if (msix_put_state(&device->msix, cursor, enabled ? PCI_MSIX_FLAGS_ENABLE : 0, error))
+        return -1;
+    if (vector->masked || (enabled && (vector->address != address || vector->data != data)))
+        return error_set(error, EINVAL, "the MSI's state is not what its capability has");
+    return write_msix_control(device, error);
+}
+
+static int put_interrupts(struct pci_device *device, struct cursor *cursor, struct error *error)
+{
+    if (device->description->msi.capability)
+        return put_msi(device, cursor, error);
+    if (device->description->msix_vectors)
+        return msix_put_state(&device->msix, cursor, pci_config_msix_control(&device->config), error)
+                   ? -1
+                   : write_msix_control(device, error);
+    return device->intx.device ? intx_put_state(&device->intx, cursor, error) : 0;
+}
+
 int pci_device_put_state(struct pci_device *device, const void *state, size_t size, struct error *error)
 {
     struct cursor cursor = cursor_over(state, size);
 
     if (put_config(device, &cursor, error))
         goto fail;
-    if (device->description->msix_vectors) {
-        if (msix_put_state(&device->msix, &cursor, pci_config_msix_control(&device->config), error) ||
-            write_msix_control(device, error))
-            goto fail;
-    }
+    if (put_interrupts(device, &cursor, error))
+        goto fail;
     if (!cursor_at_end(&cursor)) {
         error_set(error, EINVAL, "its state has the wrong size");
         goto fail;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One passed-through function as the guest has it: its configuration space, its BARs and MSI-X. Configuration space is
+ * One passed-through function as the guest has it: its configuration space, its BARs and its interrupt. Configuration space is
  * the VMM's (pci_config.h); what matters to the device is written through: the command register's decoding, bus master
- * and INTx disable bits, and MSI-X's message control.
+ * and INTx disable bits, and the message control of MSI-X or MSI.
  */
 #ifndef STOPCOPY_PCI_DEVICE_H
 #define STOPCOPY_PCI_DEVICE_H
@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "vmm/board/bus.h"
+#include "vmm/board/intx.h"
 #include "vmm/board/msix.h"
 #include "vmm/board/pci_bar.h"
 #include "vmm/board/pci_config.h"
@@ -35,7 +36,8 @@ struct pci_device {
     const struct board_device *description;
     struct pci_config config;
     struct pci_bar bar[BOARD_BARS];
-    struct msix msix;
+    struct msix msix; /* or MSI */
+    struct intx intx;
 };
 
 extern const struct pci_config_ops pci_device_config_ops;
@@ -46,7 +48,7 @@ int pci_device_init(struct pci_device *device, unsigned int number, struct vfio_
 /* After the VM is gone. */
 void pci_device_destroy(struct pci_device *device);
 
-/* MSI-X and doorbells. The machine's lock is held. */
+/* Interrupts and doorbells. The machine's lock is held. */
 int pci_device_bind(struct pci_device *device, struct error *error);
 int pci_device_unbind(struct pci_device *device, struct error *error);
 

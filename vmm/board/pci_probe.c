@@ -7,6 +7,7 @@
 
 #define CAPABILITIES_MAX 48
 #define MSIX_CAPABILITY_SIZE 12
+#define PCI_MSI_CAPABILITY_SIZE 14 /* with a 64-bit address */
 #define EXPRESS_CAPABILITY_SIZE 0x3c
 #define EXPRESS_CAPABILITY_READ 8
 #define MSIX_ENTRY_SIZE 16
@@ -28,14 +29,18 @@ static uint32_t get32(const struct config_image *image, unsigned int offset)
 static int read_config(struct vfio_device *device, struct config_image *image, struct error *error)
 {
     struct vfio_region region;
+    size_t size;
 
     memset(&region, 0, sizeof(region));
     if (device->ops->get_region(device, VFIO_PCI_CONFIG_REGION_INDEX, &region, error))
         return -1;
-    if (region.size < PCI_CONFIG_SIZE)
+    /* mtty has 255 bytes. */
+    if (region.size < PCI_CONFIG_SIZE - 1)
         return error_set(error, EINVAL, "its configuration region has %llu bytes, a PCI function has %d",
                          (unsigned long long)region.size, PCI_CONFIG_SIZE);
-    if (device->ops->region_read(device, VFIO_PCI_CONFIG_REGION_INDEX, 0, image->data, sizeof(image->data), error))
+    memset(image, 0, sizeof(*image));
+    size = region.size < PCI_CONFIG_SIZE ? region.size : PCI_CONFIG_SIZE;
+    if (device->ops->region_read(device, VFIO_PCI_CONFIG_REGION_INDEX, 0, image->data, size, error))
         return error_prefix(error, "reading its configuration space");
     if ((image->data[PCI_HEADER_TYPE] & 0x7f) != PCI_HEADER_TYPE_NORMAL)
         return error_set(error, ENOTSUP, "its header type is %u, only endpoints (0) can be passed through",
@@ -108,7 +113,15 @@ static void read_express(const struct config_image *image, uint8_t capability, s
     };
 }
 
-/* MSI-X and PCI Express are shown to the guest; all else stays hidden. */
+static void read_msi(const struct config_image *image, uint8_t capability, struct board_device *description)
+{
+    description->msi = (struct board_msi){
+        .capability = capability,
+        .wide = get16(image, capability + PCI_MSI_FLAGS) & PCI_MSI_FLAGS_64BIT,
+    };
+}
+
+/* MSI-X or MSI, and PCI Express are shown to the guest; all else stays hidden. */
 static int read_capabilities(struct vfio_device *device, const struct config_image *image,
                              struct board_device *description, struct error *error)
 {
@@ -128,6 +141,8 @@ static int read_capabilities(struct vfio_device *device, const struct config_ima
             if (read_msix(device, image, at, description, error))
                 return -1;
         }
+        if (id == PCI_CAP_ID_MSI && !description->msi.capability && at <= PCI_CONFIG_SIZE - PCI_MSI_CAPABILITY_SIZE)
+            read_msi(image, at, description);
         /* One that would not fit as the guest is shown it is hidden. */
         if (id == PCI_CAP_ID_EXP && !description->express.capability && at <= PCI_CONFIG_SIZE - EXPRESS_CAPABILITY_SIZE)
             read_express(image, at, description);
@@ -136,18 +151,39 @@ static int read_capabilities(struct vfio_device *device, const struct config_ima
     return 0;
 }
 
-/* A device that can only raise INTx would lose its interrupts in silence. */
-static int refuse_intx_only(struct vfio_device *device, const struct board_device *description, struct error *error)
+static int read_irq(struct vfio_device *device, uint32_t index, const char *name, struct vfio_irq *irq,
+                    struct error *error)
+{
+    memset(irq, 0, sizeof(*irq));
+    if (device->ops->get_irq(device, index, irq, error))
+        return error_prefix(error, "its %s interrupt", name);
+    if (irq->count && !(irq->flags & VFIO_IRQ_INFO_EVENTFD))
+        return error_set(error, EINVAL, "its %s interrupt cannot be signalled by eventfd", name);
+    return 0;
+}
+
+/* A function has MSI-X for the guest, else MSI, else INTx: the first that there is. */
+static int choose_interrupt(struct vfio_device *device, const struct config_image *image,
+                            struct board_device *description, struct error *error)
 {
     struct vfio_irq irq;
 
-    if (description->msix_vectors)
+    if (description->msix_vectors) {
+        description->msi = (struct board_msi){.capability = 0};
         return 0;
-    memset(&irq, 0, sizeof(irq));
-    if (device->ops->get_irq(device, VFIO_PCI_INTX_IRQ_INDEX, &irq, error))
-        return error_prefix(error, "its INTx interrupt");
-    if (irq.count)
-        return error_set(error, ENOTSUP, "it has no MSI-X, and INTx cannot be passed on to the guest");
+    }
+    if (description->msi.capability) {
+        if (read_irq(device, VFIO_PCI_MSI_IRQ_INDEX, "MSI", &irq, error))
+            return -1;
+        if (irq.count)
+            return 0;
+        description->msi = (struct board_msi){.capability = 0};
+    }
+    if (!image->data[PCI_INTERRUPT_PIN])
+        return 0;
+    if (read_irq(device, VFIO_PCI_INTX_IRQ_INDEX, "INTx", &irq, error))
+        return -1;
+    description->intx_pin = irq.count ? BOARD_INTX_PIN_FIRST : 0;
     return 0;
 }
 
@@ -203,6 +239,24 @@ static int check_msix(const struct board_device *description, struct error *erro
     return 0;
 }
 
+static int check_interrupts(const struct board_device *description, struct error *error)
+{
+    const struct board_msi *msi = &description->msi;
+
+    if ((msi->capability && description->msix_vectors) ||
+        (description->intx_pin && (msi->capability || description->msix_vectors)))
+        return error_set(error, EINVAL, "it has more than one of MSI-X, MSI and INTx");
+    if (msi->wide && !msi->capability)
+        return error_set(error, EINVAL, "its MSI has a 64-bit address and no capability");
+    if (msi->capability && (msi->capability < PCI_STD_HEADER_SIZEOF || msi->capability % 4 ||
+                            msi->capability > PCI_CONFIG_SIZE - PCI_MSI_CAPABILITY_SIZE))
+        return error_set(error, EINVAL, "its MSI capability is at 0x%x", msi->capability);
+    if (description->intx_pin && (description->intx_pin < BOARD_INTX_PIN_FIRST ||
+                                  description->intx_pin >= BOARD_INTX_PIN_FIRST + BOARD_INTX_PINS))
+        return error_set(error, EINVAL, "its INTx is pin %u of the IOAPIC", description->intx_pin);
+    return 0;
+}
+
 static int check_express(const struct board_device *description, struct error *error)
 {
     const struct board_express *express = &description->express;
@@ -216,6 +270,9 @@ static int check_express(const struct board_device *description, struct error *e
     if (description->msix_vectors && express->capability < description->msix.capability + MSIX_CAPABILITY_SIZE &&
         description->msix.capability < end)
         return error_set(error, EINVAL, "its MSI-X and PCI Express capabilities overlap");
+    if (description->msi.capability && express->capability < description->msi.capability + PCI_MSI_CAPABILITY_SIZE &&
+        description->msi.capability < end)
+        return error_set(error, EINVAL, "its MSI and PCI Express capabilities overlap");
     return 0;
 }
 
@@ -229,7 +286,7 @@ int pci_description_check(const struct board_device *description, struct error *
     }
     if (description->vendor == 0xffff)
         return error_set(error, EINVAL, "its vendor is 0xffff, which stands for no device");
-    if (check_msix(description, error))
+    if (check_msix(description, error) || check_interrupts(description, error))
         return -1;
     return check_express(description, error);
 }
@@ -247,7 +304,7 @@ int pci_probe(struct vfio_device *device, struct board_device *description, stru
     description->subsystem = get16(&image, PCI_SUBSYSTEM_ID);
     description->class_revision = get32(&image, PCI_CLASS_REVISION);
     if (read_bars(device, &image, description, error) || read_capabilities(device, &image, description, error) ||
-        refuse_intx_only(device, description, error) || pci_description_check(description, error))
+        choose_interrupt(device, &image, description, error) || pci_description_check(description, error))
         goto fail;
     return 0;
 fail:

@@ -11,6 +11,7 @@ enum record_tag {
     RECORD_TEST_CONTROL = 0x54534554, /* "TEST" */
     RECORD_PCI_HOST = 0x48494350,     /* "PCIH" */
     RECORD_PCI_CONFIG = 0x43494350,   /* "PCIC" */
+    RECORD_INTX = 0x58544e49,         /* "INTX" */
     RECORD_MSIX = 0x5849534d,         /* "MSIX" */
 };
 

@@ -2,6 +2,7 @@
 libvmm_a_SOURCES += \
 	vmm/kvm/dirty_log.c \
 	vmm/kvm/irq.c \
+	vmm/kvm/level.c \
 	vmm/kvm/memory.c \
 	vmm/kvm/state_record.c vmm/kvm/state_record.h \
 	vmm/kvm/vcpu.c \

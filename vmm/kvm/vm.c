@@ -144,6 +144,8 @@ struct vm *vm_new(const struct vm_config *config, struct error *error)
     vm->config = *config;
     vm->kvm_fd = -1;
     vm->fd = -1;
+    for (unsigned int pin = 0; pin < VM_IOAPIC_PINS; pin++)
+        vm->holder[pin] = (struct vm_line_holder){.eventfd = -1, .resample = -1};
     pthread_mutex_init(&vm->lock, NULL);
     pthread_mutex_init(&vm->slots_lock, NULL);
     pthread_mutex_init(&vm->routes_lock, NULL);
@@ -166,6 +168,10 @@ void vm_free(struct vm *vm)
         if (vcpu->run != MAP_FAILED)
             munmap(vcpu->run, vm->run_size);
         io_close(&vcpu->fd);
+    }
+    for (unsigned int pin = 0; pin < VM_IOAPIC_PINS; pin++) {
+        io_close(&vm->holder[pin].eventfd);
+        io_close(&vm->holder[pin].resample);
     }
     arch_vm_free(vm);
     io_close(&vm->fd);

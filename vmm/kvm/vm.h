@@ -92,6 +92,13 @@ int vm_msi_routes_commit(struct vm *vm, struct error *error);
 int vm_irqfd_assign(struct vm *vm, int gsi, int eventfd, struct error *error);
 /* On return everything that the eventfd was signalled with has reached the interrupt controller. */
 int vm_irqfd_deassign(struct vm *vm, int gsi, int eventfd, struct error *error);
+/*
+ * Interrupts by level, with the full irqchip: the eventfd raises a pin of the IOAPIC, the guest's EOI lowers it and
+ * signals resample (KVM_IRQFD_FLAG_RESAMPLE). One eventfd for each pin. A pin that deassigning leaves was asserted where
+ * its line was up, or its interrupt was delivered and not yet EOIed; then the line is down. vCPUs are paused for that.
+ */
+int vm_level_irqfd_assign(struct vm *vm, unsigned int pin, int eventfd, int resample, struct error *error);
+int vm_level_irqfd_deassign(struct vm *vm, unsigned int pin, int eventfd, bool *asserted, struct error *error);
 int vm_signal_msi(struct vm *vm, uint64_t address, uint32_t data, struct error *error);
 
 /* Writes of size bytes (0: any) to address go to the eventfd and do not exit. */

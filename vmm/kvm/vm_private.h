@@ -29,6 +29,12 @@ struct vm_route {
     uint32_t data;
 };
 
+/* See level.c. */
+struct vm_line_holder {
+    int eventfd; /* -1: the pin is not in use */
+    int resample;
+};
+
 enum vcpu_phase {
     VCPU_PARKED,
     VCPU_RUNNING,
@@ -71,6 +77,8 @@ struct vm {
     struct vm_route *route;
     struct kvm_irq_routing *routing; /* room for the table that goes to KVM */
 
+    struct vm_line_holder holder[VM_IOAPIC_PINS];
+
     struct vm_arch *arch;
 };
 
@@ -104,6 +112,8 @@ int arch_vcpu_before_run(struct vcpu *vcpu, struct error *error);
 int arch_vcpu_exit(struct vcpu *vcpu, struct error *error);
 /* Where the vCPU stands, for an error: "RIP 0x..., ..." */
 void arch_vcpu_describe(struct vcpu *vcpu, char *text, size_t size);
+/* Is the pin's line up, or an interrupt of it delivered and not yet EOIed? Full irqchip. */
+int arch_pin_asserted(struct vm *vm, unsigned int pin, bool *asserted, struct error *error);
 /* The routes of the interrupt controllers' pins, as KVM makes them at first. Returns how many. */
 unsigned int arch_pin_routes(struct vm *vm, struct kvm_irq_routing_entry *entries);
 

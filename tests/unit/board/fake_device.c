@@ -28,6 +28,8 @@ static int get_irq(struct vfio_device *vfio, uint32_t index, struct vfio_irq *ir
     memset(irq, 0, sizeof(*irq));
     if (index == VFIO_PCI_MSIX_IRQ_INDEX)
         *irq = fake(vfio)->msix;
+    if (index == VFIO_PCI_MSI_IRQ_INDEX)
+        *irq = fake(vfio)->msi;
     if (index == VFIO_PCI_INTX_IRQ_INDEX)
         *irq = fake(vfio)->intx;
     return 0;
@@ -83,12 +85,32 @@ static int region_write(struct vfio_device *vfio, uint32_t region, uint64_t offs
     return 0;
 }
 
+static int set_intx(struct fake_device *device, uint32_t flags, uint32_t count, const void *data, struct error *error)
+{
+    if (!device->intx.count)
+        return error_set(error, EINVAL, "no INTx");
+    if (!count)
+        device->intx_fd = device->unmask_fd = -1;
+    else if (flags == (VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER))
+        memcpy(&device->intx_fd, data, sizeof(device->intx_fd));
+    else if (flags == (VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_UNMASK) && !device->no_unmask_fd)
+        memcpy(&device->unmask_fd, data, sizeof(device->unmask_fd));
+    else if (flags == (VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK))
+        device->unmasks++;
+    else
+        return error_set(error, ENOTTY, "no such action");
+    return 0;
+}
+
 static int set_irqs(struct vfio_device *vfio, uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
                     const void *data, size_t data_size, struct error *error)
 {
     struct fake_device *device = fake(vfio);
 
-    if (index != VFIO_PCI_MSIX_IRQ_INDEX || start + count > device->msix.count)
+    if (index == VFIO_PCI_INTX_IRQ_INDEX)
+        return set_intx(device, flags, count, data, error);
+    if ((index != VFIO_PCI_MSIX_IRQ_INDEX || start + count > device->msix.count) &&
+        (index != VFIO_PCI_MSI_IRQ_INDEX || start + count > device->msi.count))
         return error_set(error, EINVAL, "SET_IRQS of index %u, %u at %u", index, count, start);
     device->set_irqs_calls++;
     device->irq_flags = flags;
@@ -176,6 +198,7 @@ void fake_device_init(struct fake_device *device)
     device->vfio.ops = &ops;
     snprintf(device->vfio.name, sizeof(device->vfio.name), "fake");
     memset(device->trigger, 0xff, sizeof(device->trigger));
+    device->intx_fd = device->unmask_fd = -1;
     for (unsigned int i = 0; i < FAKE_REGIONS; i++)
         device->region[i] = (struct vfio_region){
             .flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE, .size = sizes[i], .mmap_fd = -1};
@@ -187,6 +210,18 @@ void fake_device_init(struct fake_device *device)
     put32(device->registers + DMA_REG_MEMORY_SIZE_LOW, 0x1000);
     put32(device->registers + DMA_REG_MEMORY_SIZE_HIGH, 1);
     put32(device->registers + DMA_REG_WINDOW_SIZE, 0x10000);
+}
+
+void fake_device_take_msix(struct fake_device *device, bool msi)
+{
+    memset(device->config + FAKE_MSIX_CAPABILITY, 0, 16);
+    device->config[FAKE_MSIX_CAPABILITY] = msi ? PCI_CAP_ID_MSI : PCI_CAP_ID_VNDR;
+    device->config[FAKE_MSIX_CAPABILITY + 1] = FAKE_EXPRESS_CAPABILITY;
+    device->config[FAKE_MSIX_CAPABILITY + PCI_MSI_FLAGS] = PCI_MSI_FLAGS_64BIT;
+    device->config[PCI_INTERRUPT_PIN] = 1;
+    device->msix.count = 0;
+    device->msi = (struct vfio_irq){.flags = VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_NORESIZE, .count = msi};
+    device->intx = (struct vfio_irq){.flags = VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_AUTOMASKED, .count = 1};
 }
 
 bool fake_device_raise(struct fake_device *device, unsigned int vector)

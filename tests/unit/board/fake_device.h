@@ -16,8 +16,11 @@ struct fake_device {
     uint8_t config[256];
     struct vfio_region region[FAKE_REGIONS];
     uint8_t registers[0x4000]; /* BAR0 */
-    struct vfio_irq msix, intx;
-    bool fails; /* region accesses */
+    struct vfio_irq msix, msi, intx;
+    bool no_unmask_fd;          /* as mtty */
+    int32_t intx_fd, unmask_fd; /* -1: none */
+    unsigned int unmasks;       /* by SET_IRQS */
+    bool fails;                 /* region accesses */
 
     unsigned int set_irqs_calls;
     uint32_t irq_flags, irq_start, irq_count; /* of the last SET_IRQS */
@@ -32,6 +35,8 @@ struct fake_device {
 /* BAR0 16 KiB 32-bit, BAR2 64 KiB 64-bit prefetchable, BAR4 64 KiB 32-bit with table and PBA, BAR5 32 ports. */
 void fake_device_init(struct fake_device *device);
 /* Signals a vector, as the device would. False where it has no eventfd for it. */
+/* Makes it one without MSI-X, and with INTA# instead, or an MSI. */
+void fake_device_take_msix(struct fake_device *device, bool msi);
 bool fake_device_raise(struct fake_device *device, unsigned int vector);
 uint16_t fake_device_command(const struct fake_device *device);
 

@@ -123,6 +123,43 @@ int vm_irqfd_deassign(struct vm *vm, int gsi, int eventfd, struct error *error)
     return 0;
 }
 
+static void raise_line(struct vm *vm, unsigned int pin)
+{
+    eventfd_t count;
+
+    if (!vm->pin[pin].irqfd || eventfd_read(vm->pin[pin].irqfd, &count))
+        return;
+    vm->pin[pin].raised += !vm->pin[pin].line;
+    vm->pin[pin].line = true;
+}
+
+int vm_level_irqfd_assign(struct vm *vm, unsigned int pin, int eventfd, int resample, struct error *error)
+{
+    if (vm->config.irqchip != VM_IRQCHIP_FULL || vm->pin[pin].irqfd)
+        return error_set(error, EBUSY, "a level of pin %u", pin);
+    vm->pin[pin].irqfd = eventfd;
+    vm->pin[pin].resample = resample;
+    raise_line(vm, pin);
+    return 0;
+}
+
+int vm_level_irqfd_deassign(struct vm *vm, unsigned int pin, int eventfd, bool *asserted, struct error *error)
+{
+    if (vm->pin[pin].irqfd != eventfd)
+        return error_set(error, ENOENT, "a level of pin %u", pin);
+    raise_line(vm, pin);
+    *asserted = vm->pin[pin].line;
+    vm->pin[pin].line = false;
+    vm->pin[pin].irqfd = 0;
+    return 0;
+}
+
+void fake_vm_eoi(struct vm *vm, unsigned int pin)
+{
+    vm->pin[pin].line = false;
+    eventfd_write(vm->pin[pin].resample, 1);
+}
+
 int vm_signal_msi(struct vm *vm, uint64_t address, uint32_t data, struct error *error)
 {
     (void)address;
@@ -185,6 +222,8 @@ int vm_put_state(struct vm *vm, const void *state, size_t size, struct buffer *i
 
 void fake_vm_run(struct vm *vm)
 {
+    for (unsigned int pin = 0; pin < 24; pin++)
+        raise_line(vm, pin);
     for (int i = 0; i < vm->routes; i++)
         deliver(vm, &vm->route[i]);
 }

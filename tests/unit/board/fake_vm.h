@@ -33,8 +33,16 @@ struct vm {
     unsigned int commits, commits_missing; /* routes changed since the last commit */
     struct fake_ioeventfd ioeventfd[FAKE_VM_MAX];
     unsigned int interrupts[256]; /* by the message's data */
+    /* Levels, by the IOAPIC's pin. */
+    struct {
+        int irqfd, resample; /* irqfd 0: none */
+        bool line;
+        unsigned int raised; /* how often the line went up */
+    } pin[24];
 };
 
+/* The guest's EOI of a pin. */
+void fake_vm_eoi(struct vm *vm, unsigned int pin);
 /* Delivers what the irqfds were signalled with. */
 void fake_vm_run(struct vm *vm);
 unsigned int fake_vm_slots(const struct vm *vm);

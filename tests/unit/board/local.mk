@@ -9,6 +9,7 @@ tests_unit_board_board_SOURCES = \
 	tests/unit/board/guest.c tests/unit/board/guest.h \
 	tests/unit/board/test_config.c \
 	tests/unit/board/test_elf.c \
+	tests/unit/board/test_intx.c \
 	tests/unit/board/test_layout.c \
 	tests/unit/board/test_msix.c \
 	tests/unit/board/test_ports.c \

@@ -43,6 +43,16 @@ static int get_chip(struct vm *vm, uint32_t id, struct kvm_irqchip *chip, struct
     return 0;
 }
 
+int arch_pin_asserted(struct vm *vm, unsigned int pin, bool *asserted, struct error *error)
+{
+    struct kvm_irqchip chip;
+
+    if (get_chip(vm, KVM_IRQCHIP_IOAPIC, &chip, error) < 0)
+        return -1;
+    *asserted = chip.chip.ioapic.irr >> pin & 1 || chip.chip.ioapic.redirtbl[pin].fields.remote_irr;
+    return 0;
+}
+
 static int add_chips(struct vm *vm, struct state_writer *writer, struct error *error)
 {
     struct kvm_irqchip chip;
