@@ -6,6 +6,7 @@
 #include "guest/base/text.h"
 #include "guest/kernel/gate.h"
 #include "guest/workloads/dma.h"
+#include "guest/workloads/uart.h"
 
 #define REQUEST_NOBODY UINT32_MAX
 
@@ -62,7 +63,7 @@ _Noreturn void guest_fail(struct guest *guest, const char *rule, uint64_t expect
 
 static const char *workload_name(uint32_t workload)
 {
-    static const char *const names[] = {"", "dma", "memory", "cpu", "clock"};
+    static const char *const names[] = {"", "dma", "memory", "cpu", "clock", "uart"};
 
     return workload < sizeof(names) / sizeof(names[0]) ? names[workload] : "";
 }
@@ -72,8 +73,8 @@ static void print_chain(struct guest *guest, const struct progress_chain *chain)
     const struct progress_chain_value *value = &chain->slot[chain->generation & 1];
     char name[32];
 
-    if (chain->workload == WORKLOAD_DMA)
-        text_format(name, sizeof(name), "dma %u.%u", chain->device, chain->index);
+    if (chain->workload == WORKLOAD_DMA || chain->workload == WORKLOAD_UART)
+        text_format(name, sizeof(name), "%s %u.%u", workload_name(chain->workload), chain->device, chain->index);
     else
         text_format(name, sizeof(name), "%s %u", workload_name(chain->workload), chain->index);
     console_print(&guest->console, "chain %s ops %lu digest %#lx", name, value->operations, value->digest);
@@ -98,6 +99,7 @@ _Noreturn void guest_done(struct guest *guest)
     for (uint32_t i = 0; i < guest->progress->vcpus; i++)
         print_clock(guest, i);
     dma_print_spurious(guest);
+    uart_print_spurious(guest);
     console_print(&guest->console, "stopcopy-guest: done");
     guest_tell(guest, GUEST_TEST_DONE);
     guest_halt();

@@ -5,6 +5,7 @@
 #include "guest/boot/calibrate.h"
 #include "guest/guest.h"
 #include "guest/workloads/dma.h"
+#include "guest/workloads/uart.h"
 
 static struct guest the_guest; /* handed on from here as a pointer */
 
@@ -72,12 +73,13 @@ static void open_pci(struct guest *guest)
         guest_fail(guest, "guest/boot", 0, config->ecam, "the ECAM cannot be mapped");
 }
 
-/* In the order of enum workload_id, which chain_open() relies on. */
+/* In the order in which they lead (stopcopy/workload.h), which chain_open() relies on. */
 static void open_workloads(struct guest *guest)
 {
     uint32_t vcpus = guest->config.vcpus;
 
     dma_open(guest);
+    uart_open(guest);
     for (uint32_t i = 0; i < vcpus; i++)
         memory_open(guest->vcpu[i]);
     for (uint32_t i = 0; i < vcpus; i++)

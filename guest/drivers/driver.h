@@ -6,6 +6,7 @@
 #ifndef GUEST_DRIVERS_DRIVER_H
 #define GUEST_DRIVERS_DRIVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,9 @@ struct device_ops {
     /* A register of a BAR, of 4 aligned bytes; all ones where there is none. */
     uint32_t (*read32)(void *context, unsigned int bar, uint64_t offset);
     void (*write32)(void *context, unsigned int bar, uint64_t offset, uint32_t value);
+    /* A register of a byte. */
+    uint8_t (*read8)(void *context, unsigned int bar, uint64_t offset);
+    void (*write8)(void *context, unsigned int bar, uint64_t offset, uint8_t value);
     /* A word of a BAR that is plain memory. */
     uint64_t (*read64)(void *context, unsigned int bar, uint64_t offset);
     void (*write64)(void *context, unsigned int bar, uint64_t offset, uint64_t value);
@@ -21,6 +25,10 @@ struct device_ops {
     void *(*allocate)(void *context, size_t size, uint64_t *address);
     /* How many interrupts of this vector were taken so far. */
     uint64_t (*interrupts)(void *context, unsigned int vector);
+    /* The device was served: an interrupt by level may come again. Nothing for a message. */
+    void (*interrupt_end)(void *context);
+    /* Holds an interrupt by level off, or lets it come again. Nothing for a message. */
+    void (*interrupt_mask)(void *context, bool masked);
 };
 
 struct device_access {

@@ -42,6 +42,12 @@ uint64_t kernel_gate(struct kernel_vcpu *vcpu, uint64_t gate, uint64_t argument0
     case GATE_START_KVMCLOCK:
         msr_write(MSR_KVM_SYSTEM_TIME, argument0 | KVMCLOCK_ENABLE);
         return 0;
+    case GATE_ALLOW_PORTS:
+        return !segments_allow_ports(argument0, argument1);
+    case GATE_ROUTE_PIN:
+        return !ioapic_route((uint32_t)argument0, (uint32_t)argument1);
+    case GATE_MASK_PIN:
+        return !ioapic_mask((uint32_t)argument0, argument1 != 0);
     default:
         return 1;
     }

@@ -24,6 +24,13 @@ enum gate {
     GATE_READ_TIMER,
     /* argument 0: physical address of struct pvclock_vcpu_time_info of this vCPU. */
     GATE_START_KVMCLOCK,
+    /* Lets CPL 3 at ports: argument 0 the first, 1 how many. Returns 0, or 1 where there are no such ports. */
+    GATE_ALLOW_PORTS,
+    /* Sends a pin of the IOAPIC, a level, to GATE_PIN_VECTOR of the vCPU with this APIC id: argument 0: pin, 1: id.
+     * Returns 0, or 1 where the pin is not one of GATE_PIN_FIRST and up. */
+    GATE_ROUTE_PIN,
+    /* argument 0: pin; 1: whether it is masked. An interrupt of the pin masks it. */
+    GATE_MASK_PIN,
 };
 
 enum gate_map {
@@ -31,6 +38,9 @@ enum gate_map {
     GATE_MAP_DEVICE, /* not cached */
 };
 
+#define GATE_PIN_FIRST 16
+#define GATE_PINS 8
+#define GATE_PIN_VECTOR(pin) (0x28 + ((pin)-GATE_PIN_FIRST))
 #define GATE_TIMER_VECTOR 0x20
 #define GATE_DEVICE_VECTOR_FIRST 0x30
 #define GATE_DEVICE_VECTOR_LAST 0xef

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Interrupts and exceptions. An interrupt is counted in the vCPU's counters, which CPL 3 reads, and acknowledged to the
- * local APIC: nothing else. Exceptions go to kernel_exception() with a struct kernel_frame.
+ * local APIC: nothing else. An interrupt by level comes on until CPL 3 has served the device:
+ * its pin of the IOAPIC is masked, and CPL 3 asks for it again. Exceptions go to kernel_exception() with a struct kernel_frame.
  */
 #include "guest/kernel/layout.h"
 
@@ -36,6 +37,22 @@ interrupt:
         movq KERNEL_VCPU_INTERRUPTS(%rdx), %rax
         movq 24(%rsp), %rcx
         incq (%rax, %rcx, 8)
+        leal -VECTOR_PINS_FIRST(%rcx), %eax
+        cmpl $VECTOR_PINS, %eax
+        jae 4f
+        leal IOAPIC_PINS_ENTRY(, %rax, 2), %edx
+3:      movl $1, %eax
+        xchgl %eax, ioapic_busy
+        testl %eax, %eax
+        jne 3b
+        movl $IOAPIC_ADDRESS, %eax
+        movl %edx, (%rax)
+        orl $IOAPIC_LEVEL + IOAPIC_MASKED, %ecx
+        movl %ecx, IOAPIC_WINDOW(%rax)
+        movl $0, ioapic_busy
+        movq %rsp, %rdx
+        andq $-KERNEL_STACK_SIZE, %rdx
+4:
         xorl %eax, %eax
         cmpl %eax, KERNEL_VCPU_X2APIC(%rdx)
         jne 1f

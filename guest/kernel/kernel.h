@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel, all that runs at CPL 0: page tables, descriptor tables, exceptions, interrupts, the local APIC and the
+ * The kernel, all that runs at CPL 0: page tables, descriptor tables, exceptions, interrupts, the local APIC, the IOAPIC and the
  * start of the other vCPUs. Instructions are dear here (emulated on some hosts), so what can be done at CPL 3 is.
  */
 #ifndef GUEST_KERNEL_KERNEL_H
@@ -53,10 +53,17 @@ bool paging_map(uint64_t start, uint64_t size, enum gate_map kind);
 
 /* GDT, TSS, IDT of this vCPU. */
 void segments_load(struct kernel_vcpu *vcpu);
+/* False where there are no such ports. */
+bool segments_allow_ports(uint64_t first, uint64_t count);
 
 void apic_enable(struct kernel_vcpu *vcpu);
 void apic_start_vcpu(struct kernel_vcpu *vcpu, uint32_t apic_id);
 void apic_start_timer(struct kernel_vcpu *vcpu, uint32_t count);
 uint32_t apic_read_timer(struct kernel_vcpu *vcpu);
+
+extern uint32_t ioapic_busy; /* interrupt.S */
+/* False where the pin is not one of GATE_PIN_FIRST and up. */
+bool ioapic_route(uint32_t pin, uint32_t apic_id);
+bool ioapic_mask(uint32_t pin, bool masked);
 
 #endif

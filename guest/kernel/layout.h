@@ -39,6 +39,15 @@
 
 #define VECTOR_INVALID_OPCODE 6
 #define VECTOR_EXCEPTIONS 32
+#define VECTOR_PINS_FIRST 0x28 /* of the pins of the IOAPIC that INTx goes to */
+#define VECTOR_PINS 8
 #define VECTOR_SPURIOUS 255
+
+#define IOAPIC_ADDRESS 0xfec00000
+#define IOAPIC_SELECT 0x00
+#define IOAPIC_WINDOW 0x10
+#define IOAPIC_PINS_ENTRY 0x30 /* the low half of the first of these pins' entries; two registers for each */
+#define IOAPIC_LEVEL 0x8000
+#define IOAPIC_MASKED 0x10000
 
 #endif

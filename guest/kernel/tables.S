@@ -27,9 +27,11 @@ kernel_pdpt:
 kernel_pd_low:
         .quad kernel_pt + PTE_TABLE
         .fill 511, 8, 0
-/* 3 to 4 GiB: the local APIC. */
+/* 3 to 4 GiB: the IOAPIC and the local APIC. */
 kernel_pd_high:
-        .fill (APIC_ADDRESS & 0x3fffffff) >> 21, 8, 0
+        .fill (IOAPIC_ADDRESS & 0x3fffffff) >> 21, 8, 0
+        .quad IOAPIC_ADDRESS + PTE_LARGE_UNCACHED_NX
+        .fill ((APIC_ADDRESS - IOAPIC_ADDRESS) >> 21) - 1, 8, 0
         .quad APIC_ADDRESS + PTE_LARGE_UNCACHED_NX
         .fill 511 - ((APIC_ADDRESS & 0x3fffffff) >> 21), 8, 0
 /*

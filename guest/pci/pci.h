@@ -19,8 +19,9 @@ struct pci_host {
 };
 
 struct pci_bar {
-    uint64_t address; /* 0: none, or not in memory */
+    uint64_t address; /* 0: none; a port where io */
     uint64_t size;
+    bool io;
 };
 
 struct pci_device {
@@ -31,6 +32,9 @@ struct pci_device {
     uint32_t msix;       /* offset of the MSI-X capability, 0: none */
     uint32_t vectors;    /* of MSI-X */
     uint64_t msix_table; /* its address */
+    uint32_t msi;        /* offset of the MSI capability, 0: none, or there is MSI-X */
+    uint8_t pin;         /* of the IOAPIC, for INTx; 0: none, or there are messages */
+    uint8_t revision;
 };
 
 uint32_t pci_read32(const struct pci_device *device, uint32_t offset);
@@ -39,11 +43,13 @@ void pci_write32(const struct pci_device *device, uint32_t offset, uint32_t valu
 /* Is there a function 0 in this slot? Fills in vendor and device. */
 bool pci_find(const struct pci_host *host, uint32_t slot, struct pci_device *device);
 /*
- * Reads the BARs, maps them, and turns decoding and bus mastering on, INTx off, MSI-X on with each vector masked.
+ * Reads the BARs, maps them, and turns decoding and bus mastering on. For interrupts it takes MSI-X, on with each vector
+ * masked, else MSI, else INTx; and turns INTx off where it is not that.
  * Returns NULL, or what is wrong with the device.
  */
 const char *pci_enable(struct pci_device *device);
-/* Routes a vector of MSI-X to a vector of the local APIC with this id, and unmasks it. */
+/* Routes a vector of MSI-X, or all of MSI, to a vector of the local APIC with this id, and unmasks it. INTx goes to
+ * GATE_PIN_VECTOR of its pin, whatever is given. */
 void pci_route(const struct pci_device *device, uint32_t vector, uint32_t apic_id, uint8_t apic_vector);
 
 #endif

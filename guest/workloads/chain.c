@@ -10,7 +10,7 @@ static uint64_t chain_seed(uint64_t seed, enum workload_id workload, uint16_t de
     return workload_mix(s ^ ((uint64_t)device << 32 | index));
 }
 
-/* The leading workload is the first that has a chain: chains are opened in the order of enum workload_id. */
+/* The leading workload is the first that has a chain: chains are opened in the order in which they lead. */
 static uint64_t find_limit(struct guest *guest, enum workload_id workload)
 {
     if (!guest->leading)
@@ -77,7 +77,7 @@ void chain_publish(struct chain *chain)
     uint32_t generation = published->generation + 1;
     volatile struct progress_chain_value *slot = &published->slot[generation & 1];
 
-    if (published->workload != WORKLOAD_DMA)
+    if (published->workload != WORKLOAD_DMA && published->workload != WORKLOAD_UART)
         chain_publish_submitted(chain, chain->operations);
     slot->operations = chain->operations;
     slot->digest = chain->digest;

@@ -3,6 +3,7 @@
 #include "guest/base/processor.h"
 #include "guest/guest.h"
 #include "guest/workloads/dma.h"
+#include "guest/workloads/uart.h"
 
 #define START_TRIES 5
 #define START_TRY_MS 1000
@@ -95,6 +96,10 @@ static bool step_streams(struct vcpu *vcpu)
         busy |= dma_step(vcpu, stream);
         between_steps(vcpu);
     }
+    for (struct uart_card *card = vcpu->uarts; card; card = uart_next(card)) {
+        busy |= uart_step(vcpu, card);
+        between_steps(vcpu);
+    }
     return busy;
 }
 
@@ -124,6 +129,10 @@ static bool is_drained(struct vcpu *vcpu)
 {
     for (struct dma_stream *stream = vcpu->streams; stream; stream = dma_next(stream)) {
         if (!dma_is_drained(stream))
+            return false;
+    }
+    for (struct uart_card *card = vcpu->uarts; card; card = uart_next(card)) {
+        if (!uart_is_drained(card))
             return false;
     }
     return true;

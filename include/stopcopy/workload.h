@@ -7,7 +7,7 @@
  *   digest(words, h):  for each word w: h = (h ^ w) * DIGEST_MULTIPLIER, then h ^= h >> 32;  the result is h
  *   chain seed:        s = mix(mix(seed + workload * GOLDEN) ^ (device << 32 | index)), with workload from enum
  *                      workload_id, device the number of the device (0 where the workload has none), index the queue
- *                      for dma, the vCPU for the others
+ *                      for dma, the port for uart, the vCPU for the others
  *   chain:             begins as s; a value v enters it by  chain = mix(chain ^ v) + GOLDEN
  *
  * Operations of a chain are numbered from 0. After n operations the chain's digest is published with n.
@@ -26,6 +26,20 @@
  *   queue * words + (i >> 6) % words of the window is read, v ^= what was read (0 at first), then mix(s ^ i) is
  *   written there.
  *   Then v enters the chain. A slot is used again only once its operation was checked; checks are in order of i.
+ *
+ * uart, one chain for each port of each dual 16550 card (uart_device.h). A card has one operation at a time, of its ports
+ * in turn, and one interrupt for each operation. For operation i:
+ *   r = mix(s + GOLDEN * (i + 1));  length = 1 + (r >> 8) % 8;  byte j = mix(r + j + 1) & 0xff
+ *   kind by r & 15: 0..9 receive; 10..14 transmit; 15 overrun
+ *   receive: the interrupt for received bytes is enabled, length bytes are sent, the interrupt is awaited, the bytes are
+ *   received. transmit: length bytes are sent and received, the interrupt for the empty FIFO is enabled, and awaited.
+ *   overrun: the interrupt for the line status is enabled, UART_FIFO_SIZE + 1 bytes are sent, the interrupt is awaited,
+ *   and the FIFO is cleared. Until the next operation no interrupt is enabled.
+ *   Where the interrupt is a level and (r >> 16) % 4 == 0 its pin is masked while the bytes are sent.
+ *   v: receive, transmit: digest(the bytes received, a word each, i); overrun: 0.
+ *   Where (i & 15) == 15, after the interrupt: SCR is read, v ^= what was read (0 at first), then mix(s ^ i) & 0xff is
+ *   written there.
+ *   Then v enters the chain.
  *
  * memory, one chain for each vCPU, over `pages` pages of its own. Operation i: p = i % pages, generation = i / pages.
  *   base(p, g) = mix(s + ((g + 1) << 32) + p); the page of generation g has word j = base(p, g) + j * GOLDEN, j < 512
@@ -48,9 +62,9 @@
  *
  * clock, one chain for each vCPU, judged by invariants and not by a digest: its digest is 0.
  *
- * The leading workload is the first of dma, memory, cpu, clock that was asked for and has a chain. The operation count
+ * The leading workload is the first of dma, uart, memory, cpu, clock (not the order of enum workload_id) that was asked for and has a chain. The operation count
  * asked for is that of each of its chains; the others go on as long as it does. When all is done, or the VMM asks for
- * the finish, every workload checks all that it has (dma drains its queues) and publishes its last count and digest.
+ * the finish, every workload checks all that it has (dma and uart drain what is under way) and publishes its last count and digest.
  */
 #ifndef STOPCOPY_WORKLOAD_H
 #define STOPCOPY_WORKLOAD_H
@@ -68,6 +82,7 @@ enum workload_id {
     WORKLOAD_MEMORY = 2,
     WORKLOAD_CPU = 3,
     WORKLOAD_CLOCK = 4,
+    WORKLOAD_UART = 5,
 };
 
 #endif
