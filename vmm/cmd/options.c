@@ -53,9 +53,9 @@ static const struct known_option known[] = {
          "pass this device through (repeat): test[:KEY=VALUE,...] or vfio-user:SOCKET; ,to=DEVICE names the destination's", 1}},
     {OPTIONS_GUEST, {"memory", KEY_MEMORY, "SIZE", 0, "RAM of the guest (256M)", 1}},
     {OPTIONS_GUEST, {"vcpus", KEY_VCPUS, "N", 0, "vCPUs of the guest (2)", 1}},
-    {OPTIONS_GUEST, {"irqchip", KEY_IRQCHIP, "split|full", 0, "interrupt controller (split)", 1}},
+    {OPTIONS_GUEST, {"irqchip", KEY_IRQCHIP, "split|full", 0, "interrupt controller (split; full where a device has INTx alone)", 1}},
     {OPTIONS_GUEST, {"workload", KEY_WORKLOAD, "NAME[,KEY=VALUE]", 0,
-                     "dma[,depth=N], memory[,size=SIZE,rate=SIZE], cpu, clock (repeat; all of them where none is given)", 1}},
+                     "dma[,depth=N], uart, memory[,size=SIZE,rate=SIZE], cpu, clock (repeat; all of them where none is given)", 1}},
     {OPTIONS_GUEST, {"seed", KEY_SEED, "N", 0, "seed of the workloads (1)", 1}},
     {OPTIONS_GUEST, {"ops", KEY_OPS, "N", 0, "operations of the leading workload, in all", 1}},
     {OPTIONS_GUEST | OPTIONS_FROM, {"at-ops", KEY_AT_OPS, "N", 0,
@@ -100,10 +100,12 @@ static int set_workload(struct parser *parser, char *text, struct error *error)
     if (count == 0)
         return error_set(error, 0, "--workload wants the name of one");
     if (!parser->workloads_given)
-        wishes->dma = wishes->memory = wishes->cpu = wishes->clock = false;
+        wishes->dma = wishes->uart = wishes->memory = wishes->cpu = wishes->clock = false;
     parser->workloads_given = true;
     if (!strcmp(pair[0].key, "dma"))
         wishes->dma = true;
+    else if (!strcmp(pair[0].key, "uart"))
+        wishes->uart = true;
     else if (!strcmp(pair[0].key, "memory"))
         wishes->memory = true;
     else if (!strcmp(pair[0].key, "cpu"))
@@ -111,7 +113,7 @@ static int set_workload(struct parser *parser, char *text, struct error *error)
     else if (!strcmp(pair[0].key, "clock"))
         wishes->clock = true;
     else
-        return error_set(error, 0, "--workload: '%s' is none of dma, memory, cpu, clock", pair[0].key);
+        return error_set(error, 0, "--workload: '%s' is none of dma, uart, memory, cpu, clock", pair[0].key);
     for (int i = 1; i < count; i++) {
         if (!strcmp(pair[0].key, "dma") && !strcmp(pair[i].key, "depth")) {
             if (option_parse_number(pair[i].value, "--workload dma,depth", 1, 512, &number, error) < 0)
@@ -272,6 +274,7 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
                                            .vcpus = 2,
                                            .seed = 1,
                                            .dma = true,
+                                           .uart = true,
                                            .memory = true,
                                            .cpu = true,
                                            .clock = true,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +47,7 @@ static uint64_t device_operations(const struct proof_snapshot *snapshot, uint16_
 
     *submitted = 0;
     for (size_t i = 0; i < snapshot->chain_count; i++) {
-        if (snapshot->chain[i].workload != WORKLOAD_DMA || snapshot->chain[i].device != slot)
+        if (!proof_workload_of_device(snapshot->chain[i].workload) || snapshot->chain[i].device != slot)
             continue;
         operations += snapshot->chain[i].operations;
         *submitted += snapshot->chain[i].submitted;
@@ -57,16 +58,15 @@ static uint64_t device_operations(const struct proof_snapshot *snapshot, uint16_
 /* The operations that every chain of the leading workload has done. */
 static uint64_t leading_operations(const struct proof_snapshot *snapshot)
 {
-    uint32_t leading = UINT32_MAX;
+    unsigned int leading = UINT_MAX;
     uint64_t least = 0;
 
     for (size_t i = 0; i < snapshot->chain_count; i++) {
         const struct proof_chain *chain = &snapshot->chain[i];
+        unsigned int rank = proof_workload_rank(chain->workload);
 
-        if (chain->workload < leading) {
-            leading = chain->workload;
-            least = chain->operations;
-        } else if (chain->workload == leading && chain->operations < least) {
+        if (rank < leading || (rank == leading && chain->operations < least)) {
+            leading = rank;
             least = chain->operations;
         }
     }
@@ -104,7 +104,8 @@ static int boot(struct vmm_process *process, struct error *error)
     if (image_find(options->image, path, error) < 0 ||
         board_describe(&options->wishes, process->devices.device, process->devices.count, &board, error) < 0)
         return -1;
-    board.irqchip = options->full_irqchip ? VM_IRQCHIP_FULL : VM_IRQCHIP_SPLIT;
+    if (options->full_irqchip)
+        board.irqchip = VM_IRQCHIP_FULL;
     process->machine = machine_new(&board, process->devices.device, NULL, error);
     if (!process->machine || machine_load(process->machine, path, error) < 0 ||
         machine_bind_interrupts(process->machine, error) < 0)

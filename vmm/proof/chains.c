@@ -10,24 +10,42 @@
 #define PAGE_SIZE 4096u
 #define CHAIN_NAME_MAX 64
 
+bool proof_workload_known(uint32_t workload)
+{
+    return workload >= WORKLOAD_DMA && workload <= WORKLOAD_UART;
+}
+
+bool proof_workload_of_device(uint32_t workload)
+{
+    return workload == WORKLOAD_DMA || workload == WORKLOAD_UART;
+}
+
+unsigned int proof_workload_rank(uint32_t workload)
+{
+    static const uint32_t leading[] = {WORKLOAD_DMA, WORKLOAD_UART, WORKLOAD_MEMORY, WORKLOAD_CPU, WORKLOAD_CLOCK};
+    unsigned int rank = 0;
+
+    while (rank < sizeof(leading) / sizeof(leading[0]) && leading[rank] != workload)
+        rank++;
+    return rank;
+}
+
 const char *proof_workload_name(uint32_t workload)
 {
     static const char *const name[] = {
-        [WORKLOAD_DMA] = "dma",
-        [WORKLOAD_MEMORY] = "memory",
-        [WORKLOAD_CPU] = "cpu",
-        [WORKLOAD_CLOCK] = "clock",
+        [WORKLOAD_DMA] = "dma",     [WORKLOAD_MEMORY] = "memory", [WORKLOAD_CPU] = "cpu",
+        [WORKLOAD_CLOCK] = "clock", [WORKLOAD_UART] = "uart",
     };
 
-    if (workload < WORKLOAD_DMA || workload > WORKLOAD_CLOCK)
-        return "unknown";
-    return name[workload];
+    return proof_workload_known(workload) ? name[workload] : "unknown";
 }
 
 void proof_chain_name(const struct proof_chain *chain, char *name, size_t size)
 {
     if (chain->workload == WORKLOAD_DMA)
         snprintf(name, size, "dma, device in slot %u, queue %u", chain->device, chain->index);
+    else if (chain->workload == WORKLOAD_UART)
+        snprintf(name, size, "uart, device in slot %u, port %u", chain->device, chain->index);
     else
         snprintf(name, size, "%s, vCPU %u", proof_workload_name(chain->workload), chain->index);
 }
@@ -71,16 +89,28 @@ static void list_dma(struct chain_list *list, const struct proof_plan *plan)
     }
 }
 
+static void list_uarts(struct chain_list *list, const struct proof_plan *plan)
+{
+    for (size_t i = 0; i < plan->uart_count; i++) {
+        for (uint32_t port = 0; port < plan->uarts[i].ports && list->count >= 0; port++)
+            list_add(list, WORKLOAD_UART, plan->uarts[i].slot, port, 0);
+    }
+}
+
 int proof_plan_chains(const struct proof_plan *plan, struct proof_chain chain[static PROGRESS_CHAINS_MAX],
                       struct error *error)
 {
     struct chain_list list = {.chain = chain};
 
     if (plan->vcpus < 1 || plan->vcpus > PROGRESS_VCPUS_MAX ||
-        plan->device_count > sizeof(plan->device) / sizeof(plan->device[0]))
-        return error_set(error, EINVAL, "a plan for %u vCPUs and %zu devices", plan->vcpus, plan->device_count);
+        plan->device_count > sizeof(plan->device) / sizeof(plan->device[0]) ||
+        plan->uart_count > sizeof(plan->uarts) / sizeof(plan->uarts[0]))
+        return error_set(error, EINVAL, "a plan for %u vCPUs, %zu dma and %zu uart devices", plan->vcpus,
+                         plan->device_count, plan->uart_count);
     if (plan->dma)
         list_dma(&list, plan);
+    if (plan->uart)
+        list_uarts(&list, plan);
     for (unsigned int vcpu = 0; plan->memory && vcpu < plan->vcpus; vcpu++) {
         if (proof_memory_pages(plan, vcpu))
             list_add(&list, WORKLOAD_MEMORY, 0, vcpu, proof_memory_pages(plan, vcpu));

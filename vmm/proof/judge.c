@@ -123,7 +123,7 @@ static void judge_submitted(struct proof_judge *judge, struct judged_chain *chai
     const struct proof_chain *now = &chain->now;
     char name[CHAIN_NAME_MAX];
 
-    if (now->workload != WORKLOAD_DMA || chain->wrong || chain->submitted_wrong)
+    if (!proof_workload_of_device(now->workload) || chain->wrong || chain->submitted_wrong)
         return;
     if (now->submitted >= now->operations && (!end || now->submitted == now->operations))
         return;
@@ -242,7 +242,7 @@ static uint64_t sum_operations(const struct proof_judge *judge, uint16_t slot, b
         const struct judged_chain *chain = &judge->chain[i];
         const struct proof_chain *at = last || !chain->present ? &chain->last : &chain->now;
 
-        if (at->workload == WORKLOAD_DMA && at->device == slot)
+        if (proof_workload_of_device(at->workload) && at->device == slot)
             sum += at->operations;
     }
     return sum;
@@ -255,7 +255,7 @@ static uint64_t sum_in_flight(const struct proof_judge *judge, uint16_t slot)
     for (size_t i = 0; i < judge->count; i++) {
         const struct proof_chain *now = &judge->chain[i].now;
 
-        if (judge->chain[i].present && now->workload == WORKLOAD_DMA && now->device == slot &&
+        if (judge->chain[i].present && proof_workload_of_device(now->workload) && now->device == slot &&
             now->submitted > now->operations)
             sum += now->submitted - now->operations;
     }
@@ -263,23 +263,23 @@ static uint64_t sum_in_flight(const struct proof_judge *judge, uint16_t slot)
 }
 
 /* What the device did since the last snapshot is the last leg's after, and this leg's before. */
-static void log_device(struct proof_judge *judge, const struct proof_device *device, bool end)
+static void log_device(struct proof_judge *judge, uint16_t slot, uint16_t index, bool end)
 {
-    uint64_t done = sum_operations(judge, device->slot, false) - sum_operations(judge, device->slot, true);
+    uint64_t done = sum_operations(judge, slot, false) - sum_operations(judge, slot, true);
     struct event_device_numbers after = EVENT_DEVICE_NUMBERS_UNKNOWN;
     struct event_device_numbers before = EVENT_DEVICE_NUMBERS_UNKNOWN;
 
     after.ops_after = done;
     before.ops_before = done;
     if (judge->pauses)
-        event_device(judge->log, judge->pauses - 1, device->index, NULL, &after);
+        event_device(judge->log, judge->pauses - 1, index, NULL, &after);
     if (end && judge->pauses)
         return;
     if (end)
         before.ops_after = 0; /* no migration, so all of it was before none */
     else
-        before.in_flight_at_stop = sum_in_flight(judge, device->slot);
-    event_device(judge->log, judge->pauses, device->index, NULL, &before);
+        before.in_flight_at_stop = sum_in_flight(judge, slot);
+    event_device(judge->log, judge->pauses, index, NULL, &before);
 }
 
 static void judge_clock(struct proof_judge *judge, unsigned int vcpu, const struct progress_clock *now, bool end)
@@ -309,7 +309,9 @@ static int judge_snapshot(struct proof_judge *judge, const struct proof_snapshot
     take_chains(judge, snapshot);
     judge_chains(judge, end);
     for (size_t i = 0; judge->plan.dma && i < judge->plan.device_count; i++)
-        log_device(judge, &judge->plan.device[i], end);
+        log_device(judge, judge->plan.device[i].slot, judge->plan.device[i].index, end);
+    for (size_t i = 0; judge->plan.uart && i < judge->plan.uart_count; i++)
+        log_device(judge, judge->plan.uarts[i].slot, judge->plan.uarts[i].index, end);
     for (unsigned int vcpu = 0; vcpu < judge->plan.vcpus && vcpu < snapshot->vcpus; vcpu++) {
         judge_clock(judge, vcpu, &snapshot->clock[vcpu], end);
         judge->last_clock[vcpu] = snapshot->clock[vcpu];

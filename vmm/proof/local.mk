@@ -9,5 +9,6 @@ libvmm_a_SOURCES += \
 	vmm/proof/model_cpu.c \
 	vmm/proof/model_dma.c \
 	vmm/proof/model_memory.c \
+	vmm/proof/model_uart.c \
 	vmm/proof/proof.h \
 	vmm/proof/read.c

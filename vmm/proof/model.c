@@ -13,6 +13,7 @@ struct proof_model {
         struct dma_model dma;
         struct memory_model memory;
         struct cpu_model cpu;
+        struct uart_model uart;
     };
 };
 
@@ -30,6 +31,15 @@ static const struct proof_device *find_device(const struct proof_plan *plan, uin
             return &plan->device[i];
     }
     return NULL;
+}
+
+static bool has_port(const struct proof_plan *plan, const struct proof_chain *chain)
+{
+    for (size_t i = 0; i < plan->uart_count; i++) {
+        if (plan->uarts[i].slot == chain->device)
+            return chain->index < plan->uarts[i].ports;
+    }
+    return false;
 }
 
 static int model_init(struct proof_model *model, const struct proof_plan *plan, const struct proof_chain *chain,
@@ -54,6 +64,13 @@ static int model_init(struct proof_model *model, const struct proof_plan *plan, 
         return 0;
     case WORKLOAD_CPU:
         cpu_model_init(&model->cpu, seed, chain->parameter == 1);
+        return 0;
+    case WORKLOAD_UART:
+        if (!has_port(plan, chain))
+            return error_rule(error, "guest/chains", 0,
+                              "a uart chain of the device in slot %u, port %u, is not planned", chain->device,
+                              chain->index);
+        uart_model_init(&model->uart, seed);
         return 0;
     case WORKLOAD_CLOCK:
         return 0;
@@ -101,6 +118,10 @@ uint64_t proof_model_digest(struct proof_model *model, uint64_t operations)
         for (; model->operations < operations; model->operations++)
             cpu_model_step(&model->cpu);
         return cpu_model_digest(&model->cpu);
+    case WORKLOAD_UART:
+        for (; model->operations < operations; model->operations++)
+            uart_model_step(&model->uart, model->operations);
+        return model->uart.chain;
     default:
         return 0; /* clock */
     }

@@ -39,6 +39,12 @@ struct cpu_model {
     uint64_t f[PROOF_CPU_X87];
 };
 
+struct uart_model {
+    uint64_t seed;
+    uint64_t chain;
+    uint8_t scratch; /* SCR */
+};
+
 /* seed is the chain seed. Allocates; freed by dma_model_free, also after a failure. */
 int dma_model_init(struct dma_model *model, uint64_t seed, uint32_t depth, const struct proof_device *device,
                    struct error *error);
@@ -47,6 +53,9 @@ void dma_model_free(struct dma_model *model);
 
 void memory_model_init(struct memory_model *model, uint64_t seed, uint64_t pages);
 void memory_model_step(struct memory_model *model, uint64_t operation);
+
+void uart_model_init(struct uart_model *model, uint64_t seed);
+void uart_model_step(struct uart_model *model, uint64_t operation);
 
 void cpu_model_init(struct cpu_model *model, uint64_t seed, bool avx2);
 void cpu_model_step(struct cpu_model *model);

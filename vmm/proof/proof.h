@@ -23,17 +23,26 @@ struct proof_device {
     uint64_t window_size;
 };
 
+/* A passed-through dual 16550 card. */
+struct proof_uart {
+    uint16_t slot;
+    uint16_t index;
+    uint32_t ports;
+};
+
 /* What was asked of the guest. */
 struct proof_plan {
     uint64_t seed;
     uint64_t operations; /* that each chain of the leading workload must have at the end; 0: not judged */
     unsigned int vcpus;
-    bool dma, memory, cpu, clock; /* workloads asked for */
+    bool dma, uart, memory, cpu, clock; /* workloads asked for */
     uint32_t dma_depth;
     bool avx2;
     uint64_t memory_size; /* of the memory workload, all vCPUs together */
     size_t device_count;
     struct proof_device device[32];
+    size_t uart_count;
+    struct proof_uart uarts[32];
 };
 
 /* One chain at an instant. */
@@ -79,7 +88,13 @@ int proof_plan_chains(const struct proof_plan *plan, struct proof_chain chain[st
  * "guest/chains". */
 int proof_check_chains(const struct proof_plan *plan, const struct proof_snapshot *snapshot, struct error *error);
 
-/* "dma", "memory", "cpu", "clock", or "unknown". */
+/* Is it a workload of enum workload_id? */
+bool proof_workload_known(uint32_t workload);
+/* Where it stands among those that may lead, from 0; workload.h. Unknown ones come last. */
+unsigned int proof_workload_rank(uint32_t workload);
+/* Are its operations a device's, handed to it before they are done? */
+bool proof_workload_of_device(uint32_t workload);
+/* "dma", "uart", "memory", "cpu", "clock", or "unknown". */
 const char *proof_workload_name(uint32_t workload);
 /* For messages: "dma, device in slot 2, queue 0", "cpu, vCPU 1". Writes at most size bytes with the NUL. */
 void proof_chain_name(const struct proof_chain *chain, char *name, size_t size);

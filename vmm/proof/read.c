@@ -70,7 +70,7 @@ static int read_chain(const struct progress_chain *from, struct proof_chain *to,
     /* After the operations: those submitted may only be more by now. */
     to->submitted = load64(&from->submitted);
     to->interrupts = load64(&from->interrupts);
-    if (to->workload < WORKLOAD_DMA || to->workload > WORKLOAD_CLOCK)
+    if (!proof_workload_known(to->workload))
         return error_rule(error, RULE, 0, "chain %u of the guest's progress area has the unknown workload %u", number,
                           to->workload);
     if (to->device >= PCI_SLOTS)

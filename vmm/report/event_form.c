@@ -34,7 +34,7 @@ struct form {
 
 static const char *const outcomes[] = {"source", "destination", "none", "unknown", "finished", NULL};
 static const char *const instants[] = {"pause", "end", NULL};
-static const char *const workloads[] = {"dma", "memory", "cpu", "clock", NULL};
+static const char *const workloads[] = {"dma", "uart", "memory", "cpu", "clock", NULL};
 static const char *const results[] = {"pass", "fail", "skip", NULL};
 
 #define TEXT(member_name)                                                                                              \

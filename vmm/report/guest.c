@@ -79,7 +79,7 @@ void report_leg_operations(struct report_builder *builder)
 
 static unsigned int workload_number(const json_t *chain)
 {
-    for (uint32_t workload = WORKLOAD_DMA; workload <= WORKLOAD_CLOCK; workload++) {
+    for (uint32_t workload = WORKLOAD_DMA; proof_workload_known(workload); workload++) {
         if (strcmp(proof_workload_name(workload), report_text(chain, "workload")) == 0)
             return workload;
     }
@@ -89,7 +89,8 @@ static unsigned int workload_number(const json_t *chain)
 static int compare_chains(const void *first, const void *second)
 {
     const json_t *a = *(json_t *const *)first, *b = *(json_t *const *)second;
-    json_int_t difference = (json_int_t)workload_number(a) - (json_int_t)workload_number(b);
+    json_int_t difference =
+        (json_int_t)proof_workload_rank(workload_number(a)) - (json_int_t)proof_workload_rank(workload_number(b));
 
     if (!difference)
         difference = report_number(a, "device") - report_number(b, "device");

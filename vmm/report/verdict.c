@@ -41,6 +41,9 @@ static const char *name_chain(const json_t *chain, char name[static 96])
     if (strcmp(report_text(chain, "workload"), "dma") == 0)
         snprintf(name, 96, "dma, device in slot %d, queue %d", (int)report_number(chain, "device"),
                  (int)report_number(chain, "index"));
+    else if (strcmp(report_text(chain, "workload"), "uart") == 0)
+        snprintf(name, 96, "uart, device in slot %d, port %d", (int)report_number(chain, "device"),
+                 (int)report_number(chain, "index"));
     else
         snprintf(name, 96, "%.32s, vCPU %d", report_text(chain, "workload"), (int)report_number(chain, "index"));
     return name;

@@ -26,4 +26,8 @@ static const struct golden {
      {0x699f3240dcf917a5ull, 0xc99f0bcc4bf7cbabull, 0xeee9cd5fd56a0910ull, 0xe965c5b72b97ffb6ull, 0x0f14bac9d651b6ecull}},
     {3, 0x2aull, 0, 63, 1, true, 0, 0, 0,
      {0x7d07408e149f6ec1ull, 0xe2abeb55ab94e93eull, 0x97ff095ef6eead11ull, 0xddbdc7f5554751e6ull, 0xd7ba6bce3e76790full}},
+    {5, 0x1ull, 1, 0, 0, false, 0, 0, 0,
+     {0xde2e132f5a059ed2ull, 0xba70519e838b9f3eull, 0x8eec3be2ba0e68b4ull, 0x8d931a4abcb88450ull, 0x2c9b837058dce84dull}},
+    {5, 0xdeadbeefcafef00dull, 31, 1, 0, false, 0, 0, 0,
+     {0x10c545c892cd3f8eull, 0xc397be026e2d2d95ull, 0xe9dd9a98e3e8af19ull, 0xb1aa6e99da9e66d7ull, 0x339949d0605dc370ull}},
 };

@@ -9,7 +9,7 @@ M64 = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
 MULTIPLIER = 0x9FB21C651E98DF25
 MODULUS = 2147483647
-DMA, MEMORY, CPU = 1, 2, 3
+DMA, MEMORY, CPU, UART = 1, 2, 3, 5
 
 
 def mix(x):
@@ -151,6 +151,22 @@ def cpu(seed, vcpu, avx2, counts):
     return [out[n] for n in counts]
 
 
+def uart(seed, slot_number, port, counts):
+    s = chain = chain_seed(seed, UART, slot_number, port)
+    kept = 0
+    out = {0: chain}
+    for i in range(max(counts)):
+        r = mix((s + GOLDEN * (i + 1)) & M64)
+        received = [mix((r + j + 1) & M64) & 0xFF for j in range(1 + (r >> 8) % 8)]
+        v = 0 if r & 15 == 15 else digest(received, i)
+        if i & 15 == 15:
+            v ^= kept
+            kept = mix(s ^ i) & 0xFF
+        chain = enter(chain, v)
+        out[i + 1] = chain
+    return [out[n] for n in counts]
+
+
 COUNTS = [0, 1, 64, 257, 700]
 
 # workload, seed, device, index, parameter, avx2, queues, memory_size, window_size
@@ -169,6 +185,8 @@ CASES = [
     (CPU, 1, 0, 0, 0, 0, 0, 0, 0),
     (CPU, 1, 0, 0, 1, 1, 0, 0, 0),
     (CPU, 42, 0, 63, 1, 1, 0, 0, 0),
+    (UART, 1, 1, 0, 0, 0, 0, 0, 0),
+    (UART, 0xDEADBEEFCAFEF00D, 31, 1, 0, 0, 0, 0, 0),
 ]
 
 
@@ -178,6 +196,8 @@ def digests(case):
         return dma(seed, device, index, queues, parameter, memory_size, window_size, COUNTS)
     if workload == MEMORY:
         return memory(seed, index, parameter, COUNTS)
+    if workload == UART:
+        return uart(seed, device, index, COUNTS)
     return cpu(seed, index, avx2, COUNTS)
 
 

@@ -19,6 +19,8 @@ static struct proof_model *new_model(const struct golden *row)
         .dma = true,
         .avx2 = row->avx2,
         .dma_depth = row->parameter,
+        .uart_count = 1,
+        .uarts[0] = {.slot = row->device, .ports = 2},
         .device_count = 1,
         .device[0] = {.slot = row->device,
                       .queues = row->queues,

@@ -98,8 +98,8 @@ Test(read, refuses_nonsense)
     expect_refused("TSC");
     area.chain[1].workload = 0;
     expect_refused("workload 0");
-    area.chain[1].workload = 5;
-    expect_refused("workload 5");
+    area.chain[1].workload = 6;
+    expect_refused("workload 6");
     area.chain[0].device = 32;
     expect_refused("slot 32");
 }
