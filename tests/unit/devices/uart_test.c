@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/stream.h"
 #include "host.h"
 #include "stopcopy/uart_device.h"
 
@@ -292,4 +293,88 @@ Test(uart, every_changed_byte_and_every_cut_is_refused)
     free(data);
     device_destroy(from.device);
     device_destroy(to.device);
+}
+
+/* A stream with right checksums, of a card that could not be. */
+struct forged {
+    uint8_t count, size, overrun, stray, ports;
+    uint32_t interrupt, number;
+};
+
+static uint8_t *forge(const struct forged *forged, struct card *card, size_t *size)
+{
+    struct stream_writer writer = {.taken = 0};
+    uint8_t fifo[UART_FIFO_SIZE] = {[UART_FIFO_SIZE - 1] = forged->stray};
+    uint8_t config[4096];
+    uint8_t *data;
+
+    cr_assert_eq(device_region_read(card->device, VFIO_PCI_CONFIG_REGION_INDEX, 0, config, sizeof(config)), 0);
+    stream_writer_start(&writer);
+    stream_section_begin(&writer, 1);
+    buffer_put_u32(&writer.out, 0x54524155);
+    buffer_put_u32(&writer.out, forged->ports);
+    buffer_put_u64(&writer.out, 0);
+    buffer_put_u64(&writer.out, VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P | VFIO_MIGRATION_PRE_COPY);
+    stream_section_finish(&writer);
+    for (uint32_t i = 0; i < 2; i++) {
+        const uint8_t port[8] = {UART_IER_RECEIVED, 0, 0, 0, forged->overrun, forged->size, i ? forged->count : 0, 0};
+
+        stream_section_begin(&writer, 2);
+        buffer_put_u32(&writer.out, i * forged->number);
+        buffer_put(&writer.out, port, sizeof(port));
+        buffer_put_u32(&writer.out, 0);
+        buffer_put(&writer.out, fifo, sizeof(fifo));
+        stream_section_finish(&writer);
+    }
+    stream_section_begin(&writer, 3);
+    buffer_put_u32(&writer.out, forged->interrupt);
+    stream_section_finish(&writer);
+    stream_section_begin(&writer, 4);
+    buffer_put(&writer.out, config, sizeof(config));
+    stream_section_finish(&writer);
+    stream_writer_end(&writer);
+    *size = stream_writer_pending(&writer);
+    data = malloc(*size);
+    stream_writer_take(&writer, data, *size);
+    stream_writer_free(&writer);
+    return data;
+}
+
+Test(uart, what_no_card_could_be_is_refused)
+{
+    static const struct {
+        struct forged forged;
+        bool taken;
+    } cases[] = {
+        {{.size = 16, .ports = 2, .number = 1}, true},
+        {{.size = 16, .ports = 2, .number = 1, .count = 3, .interrupt = 1}, true},
+        {{.size = 16, .ports = 2, .number = 1, .count = 3}, false},
+        {{.size = 16, .ports = 2, .number = 1, .interrupt = 1}, false},
+        {{.size = 16, .ports = 2, .number = 1, .interrupt = 2}, false},
+        {{.size = 16, .ports = 2, .number = 1, .count = 1, .interrupt = 5}, false},
+        {{.size = 16, .ports = 2, .number = 1, .count = 17, .interrupt = 1}, false},
+        {{.size = 17, .ports = 2, .number = 1}, false},
+        {{.size = 0, .ports = 2, .number = 1}, false},
+        {{.size = 16, .ports = 2, .number = 1, .overrun = 2}, false},
+        {{.size = 16, .ports = 2, .number = 1, .stray = 1}, false},
+        {{.size = 16, .ports = 2, .number = 0}, false},
+        {{.size = 16, .ports = 2, .number = 2}, false},
+        {{.size = 16, .ports = 1, .number = 1}, false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct card card;
+        size_t size;
+        uint8_t *data;
+
+        card_new(&card, 0);
+        data = forge(&cases[i].forged, &card, &size);
+        go(&card, VFIO_DEVICE_STATE_RUNNING, VFIO_DEVICE_STATE_STOP);
+        go(&card, VFIO_DEVICE_STATE_STOP, VFIO_DEVICE_STATE_RESUMING);
+        device_data_write(card.device, data, size);
+        cr_expect_eq(device_arc(card.device, VFIO_DEVICE_STATE_RESUMING, VFIO_DEVICE_STATE_STOP),
+                     cases[i].taken ? 0 : EINVAL, "case %zu", i);
+        free(data);
+        device_destroy(card.device);
+    }
 }

@@ -98,6 +98,57 @@ Test(irq, deassigning_flushes_what_was_signalled)
     close(fd);
 }
 
+static bool deassign_level(unsigned int pin, int fd)
+{
+    struct error error = ERROR_INIT;
+    bool asserted = false;
+
+    cr_assert(vm_level_irqfd_deassign(machine.vm, pin, fd, &asserted, &error) == 0, "%s", error.text);
+    return asserted;
+}
+
+/* The pin is masked, as at reset, so that nobody but the IOAPIC has it. */
+Test(irq, a_level_that_is_on_its_way_is_seen_before_the_line_goes_down)
+{
+    struct error error = ERROR_INIT;
+    int fd = new_eventfd(), resample = new_eventfd();
+
+    need_kvm();
+    machine_start(&machine, 1, VM_IRQCHIP_FULL, guest_count);
+    for (unsigned int i = 0; i < 50; i++) {
+        cr_assert(vm_level_irqfd_assign(machine.vm, 16, fd, resample, &error) == 0, "%s", error.text);
+        signal_eventfd(fd);
+        cr_assert(deassign_level(16, fd), "time %u", i);
+        cr_assert(vm_level_irqfd_assign(machine.vm, 16, fd, resample, &error) == 0, "%s", error.text);
+        cr_assert_not(deassign_level(16, fd), "the line is down, time %u", i);
+    }
+    /* What was signalled before counts from the assignment. */
+    signal_eventfd(fd);
+    cr_assert(vm_level_irqfd_assign(machine.vm, 17, fd, resample, &error) == 0, "%s", error.text);
+    cr_assert(deassign_level(17, fd));
+    machine_end(&machine);
+    close(fd);
+    close(resample);
+}
+
+Test(irq, a_level_needs_a_pin_and_an_ioapic)
+{
+    struct error error = ERROR_INIT;
+    int fd = new_eventfd(), resample = new_eventfd();
+
+    need_kvm();
+    machine_start(&machine, 1, VM_IRQCHIP_FULL, guest_count);
+    cr_expect(vm_level_irqfd_assign(machine.vm, 24, fd, resample, &error) == -1);
+    cr_expect(vm_level_irqfd_assign(machine.vm, 16, fd, resample, &error) == 0);
+    cr_expect(vm_level_irqfd_assign(machine.vm, 16, fd, resample, &error) == -1 && error.number == EBUSY);
+    machine_end(&machine);
+    machine_start(&machine, 1, VM_IRQCHIP_SPLIT, guest_count);
+    cr_expect(vm_level_irqfd_assign(machine.vm, 16, fd, resample, &error) == -1 && error.number == EINVAL);
+    machine_end(&machine);
+    close(fd);
+    close(resample);
+}
+
 Test(irq, a_changed_route_counts_from_the_commit)
 {
     struct error error = ERROR_INIT;
