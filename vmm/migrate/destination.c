@@ -60,8 +60,9 @@ void destination_free(struct destination *destination)
         return;
     for (size_t i = 0; i < destination->config.device_count; i++)
         device_load_close(&destination->device[i]);
-    machine_free(destination->machine);
+    /* It stops logs of the machine's memory. */
     verification_end(&destination->verification);
+    machine_free(destination->machine);
     stream_close(&destination->stream);
     free(destination);
 }

@@ -23,6 +23,8 @@ struct fake {
     bool pending;
     uint64_t written;
     struct vfio_data_session session;
+    bool refuses_to_run;
+    bool logging, unmapped, stopped_late; /* DMA_LOGGING_STOP came after its memory was gone */
 };
 
 static int feature(struct vfio_device *device, uint32_t flags, void *data, size_t size, struct error *error)
@@ -39,14 +41,31 @@ static int feature(struct vfio_device *device, uint32_t flags, void *data, size_
     case VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE:
         if (flags & VFIO_DEVICE_FEATURE_GET) {
             state->device_state = fake->state;
+        } else if (fake->refuses_to_run && state->device_state == VFIO_DEVICE_STATE_RUNNING_P2P) {
+            return error_set(error, EIO, "it does not run");
         } else {
             fake->state = state->device_state;
             fake->pending = fake->state == VFIO_DEVICE_STATE_RESUMING;
         }
         return 0;
+    case VFIO_DEVICE_FEATURE_DMA_LOGGING_START:
+    case VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP:
+    case VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT:
+        if (!fake->logging)
+            return error_set(error, ENOTTY, "no such feature");
+        if (flags == (VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP))
+            fake->stopped_late = fake->unmapped;
+        return 0;
     default:
         return error_set(error, ENOTTY, "no such feature");
     }
+}
+
+static int dma_unmap(struct vfio_device *device, uint64_t iova, uint64_t size, struct error *error)
+{
+    (void)iova, (void)size, (void)error;
+    ((struct fake *)device)->unmapped = true;
+    return 0;
 }
 
 static struct vfio_data_session *take_session(struct vfio_device *device)
@@ -114,13 +133,13 @@ static void send_payload(struct fixture *fixture, enum stream_type type, uint32_
     stream_send(&fixture->stream, type, instance, data, size, deadline_in_ns(TIMEOUT_NS), NULL);
 }
 
-static void set_up(struct fixture *fixture)
+static void set_up_with(struct fixture *fixture, enum verify_mode verify)
 {
     struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .cpu = true};
     struct destination_config config = {.peer = "the source",
                                         .devices = fixture->device,
                                         .device_count = DEVICES,
-                                        .verify = VERIFY_OFF,
+                                        .verify = verify,
                                         .timeout_ns = TIMEOUT_NS,
                                         .message_timeout_ns = TIMEOUT_NS,
                                         .arc_timeout_ns = TIMEOUT_NS};
@@ -142,6 +161,7 @@ static void set_up(struct fixture *fixture)
         fake->ops.session_write = session_write;
         fake->ops.session_close = session_close;
         fake->ops.set_timeout = set_timeout;
+        fake->ops.dma_unmap = dma_unmap;
         fake->base.vfio.ops = &fake->ops;
         fake->state = VFIO_DEVICE_STATE_RUNNING;
         fixture->device[i] = &fake->base.vfio;
@@ -167,14 +187,24 @@ static void set_up(struct fixture *fixture)
     buffer_free(&tree);
 }
 
+static void set_up(struct fixture *fixture)
+{
+    set_up_with(fixture, VERIFY_OFF);
+}
+
 /* Waits for the destination's end. */
-static void finish(struct fixture *fixture)
+static void finish_with(struct fixture *fixture, enum handover_outcome outcome)
 {
     pthread_join(fixture->thread, NULL);
-    cr_expect(fixture->outcome == HANDOVER_ON_SOURCE);
+    cr_expect(fixture->outcome == outcome);
     destination_free(fixture->destination);
     stream_close(&fixture->stream);
     machine_free(fixture->source);
+}
+
+static void finish(struct fixture *fixture)
+{
+    finish_with(fixture, HANDOVER_ON_SOURCE);
 }
 
 /* A record as a source sends it. DEVICE_END says that 4 bytes were sent: one DEVICE_DATA. */
@@ -315,4 +345,56 @@ Test(destination, says_why_the_source_cancelled)
     send_payload(&fixture, STREAM_CANCELLED, 0, "no convergence", 14);
     finish(&fixture);
     cr_expect(strstr(fixture.error.text, "no convergence") && !fixture.error.rule[0], "%s", fixture.error.text);
+}
+
+/* The state that the VMM keeps of a device, as a source with such devices has it. */
+static void send_device_state(struct fixture *fixture, uint32_t index)
+{
+    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .cpu = true};
+    struct fake_device other[DEVICES];
+    struct vfio_device *devices[DEVICES];
+    struct buffer state = BUFFER_INIT;
+    struct machine *machine;
+    struct board board;
+
+    for (size_t i = 0; i < DEVICES; i++) {
+        fake_device_init(&other[i]);
+        devices[i] = &other[i].vfio;
+    }
+    cr_assert(board_describe(&wishes, devices, DEVICES, &board, &fixture->error) == 0, "%s", fixture->error.text);
+    machine = machine_new(&board, devices, NULL, &fixture->error);
+    cr_assert(machine && machine_get_device_state(machine, index, &state, &fixture->error) == 0, "%s",
+              fixture->error.text);
+    send_payload(fixture, STREAM_DEVICE_STATE, index, state.data, state.size);
+    buffer_free(&state);
+    machine_free(machine);
+}
+
+Test(destination, stops_its_logs_before_the_memory_goes_where_a_device_does_not_run)
+{
+    static const struct step first[] = {{STREAM_VM, 0}, {STREAM_VCPU, 0}, {STREAM_BOARD_STATE, 0}};
+    uint64_t end[5] = {0};
+    struct stream_record record;
+    struct fixture fixture;
+
+    set_up_with(&fixture, VERIFY_DEFERRED);
+    for (size_t i = 0; i < DEVICES; i++)
+        fixture.fake[i].logging = fixture.fake[i].refuses_to_run = true;
+    for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++)
+        send_good(&fixture, first[i].type, first[i].instance);
+    for (uint32_t i = 0; i < DEVICES; i++) {
+        send_good(&fixture, STREAM_DEVICE_DATA, i);
+        send_good(&fixture, STREAM_DEVICE_END, i);
+        send_device_state(&fixture, i);
+    }
+    end[1] = htole64(fixture.stream.sent);
+    send_payload(&fixture, STREAM_END, 0, end, sizeof(end));
+    cr_assert(stream_receive(&fixture.stream, &record, deadline_in_ns(TIMEOUT_NS), &fixture.error) == 0);
+    cr_assert(record.type == STREAM_READY, "%.*s", (int)record.size, (const char *)record.data);
+    send_payload(&fixture, STREAM_COMMIT, 0, NULL, 0);
+    cr_assert(stream_receive(&fixture.stream, &record, deadline_in_ns(TIMEOUT_NS), &fixture.error) == 0);
+    cr_expect(record.type == STREAM_FAILED);
+    finish_with(&fixture, HANDOVER_LOST);
+    for (size_t i = 0; i < DEVICES; i++)
+        cr_expect(fixture.fake[i].unmapped && !fixture.fake[i].stopped_late, "%zu", i);
 }
