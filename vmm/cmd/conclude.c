@@ -110,7 +110,9 @@ enum status conclude(const struct options *options, struct event_log *log, struc
         fprintf(stderr, "stopcopy: %s\n", error.text);
         status = status ? status : STATUS_USAGE;
     }
-    if (status == STATUS_INTACT)
+    /* That the guest runs on the source says nothing yet of its work. */
+    if (status == STATUS_INTACT || ((status == STATUS_ON_SOURCE || status == STATUS_LOSS) &&
+                                    report_status(report) == STATUS_BROKEN))
         status = (enum status)report_status(report);
     json_decref(report);
     json_decref(events);

@@ -47,7 +47,7 @@ struct chain {
     int next_from;        /* the receiving end for the next process */
     bool broken;          /* a process ended otherwise than by passing the guest on: no more are started */
     enum status status;
-    /* Of the processes that failed the first in the chain: what the others say follows from it. */
+    /* Of the processes that failed the first in the chain: what the others say, status and text, follows from it. */
     unsigned int failed_number;
     char failure[ERROR_TEXT_MAX + 64];
 };
@@ -220,7 +220,7 @@ static bool read_events(struct chain *chain, struct child *child)
 }
 
 /* A process has failed: its reason is the user's, unless one before it in the chain has failed as well. */
-static void keep_failure(struct chain *chain, const struct child *child, int result)
+static void keep_failure(struct chain *chain, const struct child *child, enum status status, int result)
 {
     char text[ERROR_TEXT_MAX] = "";
     ssize_t count;
@@ -235,6 +235,7 @@ static void keep_failure(struct chain *chain, const struct child *child, int res
         text[count > 0 ? count : 0] = '\0';
     }
     chain->failed_number = child->number;
+    chain->status = status;
     if (chain->options.repeat == 1)
         snprintf(chain->failure, sizeof(chain->failure), "%s: %s", child->number ? "destination" : "source", text);
     else
@@ -255,9 +256,7 @@ static void reap(struct chain *chain, struct child *child)
         event_outcome(chain->log, "none", STATUS_NO_GUEST, "VMM process %u was ended by signal %d (%s)", child->number,
                       WTERMSIG(result), strsignal(WTERMSIG(result)));
     if (status != STATUS_INTACT)
-        keep_failure(chain, child, result);
-    if (status > chain->status)
-        chain->status = status;
+        keep_failure(chain, child, status, result);
     chain->broken |= status != STATUS_INTACT;
     io_close(&child->events);
     io_close(&child->reason);
