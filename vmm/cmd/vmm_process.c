@@ -449,14 +449,30 @@ static bool send_guest(struct vmm_process *process, enum status *status, struct 
     return true;
 }
 
+/* The source hears why no destination comes to be. */
+static void refuse(const struct vmm_process_config *config, struct error *error)
+{
+    struct destination_config destination_config = {
+        .fd = config->from, .peer = config->from_name, .timeout_ns = config->options->timeout_ns};
+    struct destination *destination = destination_new(&destination_config, NULL);
+
+    if (!destination)
+        return;
+    destination_refuse(destination, error);
+    destination_free(destination);
+}
+
 static enum status run_process(struct vmm_process *process, struct error *error)
 {
     const struct vmm_process_config *config = process->config;
     enum status status;
     int end;
 
-    if (device_list_open(&process->devices, config->options, config->other_side, config->faults, error) < 0)
+    if (device_list_open(&process->devices, config->options, config->other_side, config->faults, error) < 0) {
+        if (config->from >= 0)
+            refuse(config, error);
         return fail(process, config->from >= 0 ? "source" : "none", STATUS_USAGE, error);
+    }
     if (config->from >= 0) {
         switch (receive(process, error)) {
         case HANDOVER_DONE:

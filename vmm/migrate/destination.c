@@ -417,3 +417,8 @@ int destination_finish(struct destination *destination, struct error *error)
     verification_end(&destination->verification);
     return result;
 }
+
+void destination_refuse(struct destination *destination, const struct error *error)
+{
+    tell(destination, STREAM_REFUSED, error);
+}

@@ -108,4 +108,7 @@ int destination_finish(struct destination *destination, struct error *error);
 struct destination *destination_new(const struct destination_config *config, struct error *error);
 void destination_free(struct destination *destination);
 
+/* In place of destination_receive, where this end cannot even begin: tells the source why. */
+void destination_refuse(struct destination *destination, const struct error *error);
+
 #endif

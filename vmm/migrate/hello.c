@@ -62,9 +62,14 @@ int handover_hello_receive(struct stream *stream, bool sends, struct handover_he
     struct stream_record record;
     struct cursor cursor;
     uint64_t magic;
+    char text[512];
 
     if (stream_receive(stream, &record, deadline, error) < 0)
         return error_prefix(error, "waiting for HELLO");
+    if (record.type == STREAM_REFUSED) {
+        stream_text(&record, text, sizeof(text));
+        return error_set(error, 0, "%s answered REFUSED: %s", stream->peer, text);
+    }
     cursor = cursor_over(record.data, record.size);
     magic = cursor_get_u64(&cursor);
     hello->version = cursor_get_u32(&cursor);

@@ -107,8 +107,11 @@ int source_prepare(struct source *source, struct error *error)
     if (config->faults && config->faults->tsc_ahead)
         guest_tsc += FAULT_TSC_AHEAD;
     if (handover_hello_send(&source->stream, true, false, guest_tsc, wait_deadline(source), error) < 0 ||
-        handover_hello_receive(&source->stream, false, &hello, wait_deadline(source), error) < 0)
+        handover_hello_receive(&source->stream, false, &hello, wait_deadline(source), error) < 0) {
+        if (source->stream.broken)
+            ask_reason(source, error);
         return -1;
+    }
     measure_clock(source, &hello, start, clock_now_ns());
     source->digests = hello.digests;
     buffer_clear(&source->state);
@@ -300,11 +303,17 @@ static enum handover_outcome hand_over(struct source *source, struct error *erro
             break;
         memcpy(&resumed, record.data, sizeof(resumed));
         event_phase(source->config.log, "wait-running", start, clock_now_ns(), 0);
+        resumed = le64toh(resumed) - (uint64_t)source->clock_offset_ns;
+        /* By clocks that are known to within an error it may come out before the pause. */
         event_fact(source->config.log, "downtime_ns",
-                   le64toh(resumed) - (uint64_t)source->clock_offset_ns - source->pause_start_ns);
+                   resumed > source->pause_start_ns ? resumed - source->pause_start_ns : 0);
         return HANDOVER_DONE;
     case STREAM_NOT_STARTED:
         error_set(error, 0, "the destination did not start the guest: %s", text);
+        return HANDOVER_ON_SOURCE;
+    case STREAM_REFUSED:
+        /* It gave up before COMMIT reached it, and starts nothing any more. */
+        error_set(error, 0, "the destination answered REFUSED: %s", text);
         return HANDOVER_ON_SOURCE;
     case STREAM_FAILED:
         error_set(error, 0, "the destination has the guest and cannot run it: %s", text);
