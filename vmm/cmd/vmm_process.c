@@ -204,6 +204,7 @@ static enum handover_outcome receive(struct vmm_process *process, struct error *
                                                     .verify = options->verify,
                                                     .no_p2p = options->no_p2p,
                                                     .merge_log = config->merge_log,
+                                                    .leg = process->leg,
                                                     .timeout_ns = options->timeout_ns,
                                                     .message_timeout_ns = options->message_timeout_ns,
                                                     .arc_timeout_ns = options->arc_timeout_ns,
@@ -227,8 +228,11 @@ static enum handover_outcome receive(struct vmm_process *process, struct error *
             event_not_proven(config->log, false, "%s", error->text);
         if (config->plan && board_plan(machine_board(process->machine), process->devices.device, config->plan, error) < 0)
             event_not_proven(config->log, true, "%s", error->text);
-        if (destination_finish(destination, &late) < 0)
-            event_not_proven(config->log, false, "the source went before it had sent all that is compared: %s", late.text);
+        if (destination_finish(destination, &late) < 0) {
+            if (late.rule[0])
+                event_error(config->log, &late);
+            event_not_proven(config->log, config->merge_log, "not all that the source knows came here: %s", late.text);
+        }
     }
     destination_free(destination);
     return outcome;

@@ -7,6 +7,7 @@
 
 #include "vmm/migrate/device_load.h"
 #include "vmm/migrate/handover.h"
+#include "vmm/migrate/source_log.h"
 
 /* How far the stream has come: a record belongs to one of these, and there is no way back. */
 enum load_stage {
@@ -34,6 +35,7 @@ struct destination {
     /* When the source paused the guest, by this end's clock, known to within the error. */
     uint64_t paused_ns;
     uint64_t clock_error_ns;
+    bool has_log; /* the source's came */
 };
 
 struct destination *destination_new(const struct destination_config *config, struct error *error)
@@ -382,37 +384,45 @@ enum handover_outcome destination_receive(struct destination *destination, struc
     return outcome;
 }
 
-static void merge_log(struct destination *destination, const struct stream_record *record)
+/* After RUNNING come DIGESTS..., LOG, BYE, and nothing else, so that a source cannot keep this end for ever. */
+static int take_late_record(struct destination *destination, const struct stream_record *record, struct error *error)
 {
-    json_error_t where;
-    struct error error = ERROR_INIT;
-    json_t *events = json_loadb(record->data, record->size, 0, &where);
-    json_t *event;
-    size_t index;
+    const struct destination_config *config = &destination->config;
 
-    if (!json_is_array(events))
-        event_note(destination->config.log, "the source's log is not JSON: %s", where.text);
-    json_array_foreach(events, index, event)
-        if (event_log_merge(destination->config.log, json_incref(event), &error) < 0)
-            event_note(destination->config.log, "an event of the source's log was left out: %s", error.text);
-    json_decref(events);
+    switch (record->type) {
+    case STREAM_DIGESTS:
+        if (destination->has_log || config->verify == VERIFY_OFF)
+            break;
+        return verification_compare(&destination->verification, record, error);
+    case STREAM_LOG:
+        if (destination->has_log)
+            break;
+        destination->has_log = true;
+        return config->merge_log ? source_log_merge(config->log, config->leg, record, error) : 0;
+    case STREAM_BYE:
+        if (!destination->has_log)
+            break;
+        return 0;
+    default:
+        break;
+    }
+    return error_rule(error, "stream/invalid", 0, "%s sent %s out of order, after RUNNING", destination->stream.peer,
+                      stream_type_name(record->type));
 }
 
 int destination_finish(struct destination *destination, struct error *error)
 {
-    struct stream_record record;
+    struct stream_record record = {.type = STREAM_RUNNING};
     int result = verification_go_on(&destination->verification, error);
+    uint64_t now;
 
-    if (result < 0)
-        return result;
-    do {
+    while (result == 0 && record.type != STREAM_BYE) {
         result = stream_receive(&destination->stream, &record, wait_deadline(destination), error);
-        if (result == 0 && record.type == STREAM_DIGESTS)
-            result = verification_compare(&destination->verification, &record, error);
-        else if (result == 0 && record.type == STREAM_LOG && destination->config.merge_log)
-            merge_log(destination, &record);
-    } while (result == 0 && record.type != STREAM_BYE);
-    event_fact(destination->config.log, "total_ns", clock_now_ns() - destination->start_ns);
+        if (result == 0)
+            result = take_late_record(destination, &record, error);
+    }
+    now = clock_now_ns();
+    event_fact(destination->config.log, "total_ns", now > destination->start_ns ? now - destination->start_ns : 0);
     verification_conclude(&destination->verification);
     verification_end(&destination->verification);
     return result;

@@ -88,6 +88,7 @@ struct destination_config {
     enum verify_mode verify;
     bool no_p2p;
     bool merge_log; /* take over the source's events */
+    unsigned int leg; /* which migration this is, from 0: the only one of which the source's events are taken */
     uint64_t timeout_ns;
     uint64_t message_timeout_ns;
     uint64_t arc_timeout_ns;
@@ -102,7 +103,8 @@ struct destination;
  */
 enum handover_outcome destination_receive(struct destination *destination, struct machine **machine,
                                           struct proof_snapshot *paused, struct error *error);
-/* What comes from the source once the guest runs here: digests, compared, and its log. Findings go to the log. */
+/* What comes from the source once the guest runs here: digests, compared, and its log. Findings go to the log. -1 where not
+ * all of it came, with the rule "stream/invalid" where what came is not what is due. */
 int destination_finish(struct destination *destination, struct error *error);
 
 struct destination *destination_new(const struct destination_config *config, struct error *error);

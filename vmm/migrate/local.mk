@@ -12,5 +12,6 @@ libvmm_a_SOURCES += \
 	vmm/migrate/precopy.c vmm/migrate/precopy.h \
 	vmm/migrate/ram.c vmm/migrate/ram.h \
 	vmm/migrate/source.c \
+	vmm/migrate/source_log.c vmm/migrate/source_log.h \
 	vmm/migrate/stream.c vmm/migrate/stream.h \
 	vmm/migrate/verification.c vmm/migrate/verification.h

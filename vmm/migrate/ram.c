@@ -341,8 +341,18 @@ int ram_digests_compare(const struct ram_digests *ours, const struct page_set *c
     uint64_t count = cursor.left / sizeof(uint64_t);
 
     if (cursor.failed || cursor.left % sizeof(uint64_t) || record->instance >= ours->ranges ||
-        page > ours->pages[record->instance] || count > ours->pages[record->instance] - page)
+        page > ours->pages[record->instance] || count > ours->pages[record->instance] - page || !count)
         return error_rule(error, "stream/invalid", 0, "digests for pages outside of RAM");
+    if (record->instance != comparison->next_range || page != comparison->next_page)
+        return error_rule(error, "stream/invalid", 0,
+                          "digests from page %" PRIu64 " of RAM range %" PRIu32 " came where page %" PRIu64
+                          " of range %u was due",
+                          page, record->instance, comparison->next_page, comparison->next_range);
+    comparison->next_page += count;
+    if (comparison->next_page == ours->pages[record->instance]) {
+        comparison->next_range++;
+        comparison->next_page = 0;
+    }
     for (; count; count--, page++) {
         uint64_t theirs = cursor_get_u64(&cursor);
 

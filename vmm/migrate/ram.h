@@ -65,6 +65,9 @@ struct ram_comparison {
     uint64_t changed; /* left out: ours was written since */
     uint64_t different;
     uint64_t first_different; /* guest physical address, where different > 0 */
+    /* Which page is due next: each comes once. */
+    unsigned int next_range;
+    uint64_t next_page;
 };
 
 /* changed: the pages that are left out, NULL for none. */

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram \
-	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination tests/unit/migrate/source tests/unit/migrate/conclude
+	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination tests/unit/migrate/after_running tests/unit/migrate/source tests/unit/migrate/conclude
 TESTS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram \
-	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination tests/unit/migrate/source tests/unit/migrate/conclude
+	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination tests/unit/migrate/after_running tests/unit/migrate/source tests/unit/migrate/conclude
 endif
 tests_unit_migrate_stream_SOURCES = tests/unit/migrate/stream.c
 tests_unit_migrate_stream_CFLAGS = $(UNIT_CFLAGS)
@@ -21,6 +21,9 @@ tests_unit_migrate_destination_SOURCES = tests/unit/migrate/destination.c \
 	tests/unit/board/fake_device.c tests/unit/board/fake_device.h
 tests_unit_migrate_destination_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_migrate_destination_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
+tests_unit_migrate_after_running_SOURCES = tests/unit/migrate/after_running.c
+tests_unit_migrate_after_running_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_migrate_after_running_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
 tests_unit_migrate_source_SOURCES = tests/unit/migrate/source.c
 tests_unit_migrate_source_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_migrate_source_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
