@@ -8,6 +8,7 @@
 
 #include "lib/options.h"
 #include "vmm/cmd/cmd.h"
+#include "vmm/report/event_form.h"
 
 #define DEFAULT_AT_OPS 10000u
 #define DEFAULT_MEMORY (256ull << 20)
@@ -240,7 +241,7 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
         options->channel_name = text;
         return choose("--channel", text, "unix", "tcp", error) < 0 ? -1 : 0;
     case KEY_REPEAT:
-        return set_number("--repeat", text, 1, 1000000, &options->repeat, error);
+        return set_number("--repeat", text, 1, EVENT_LEGS_MAX, &options->repeat, error);
     default:
         options->channel = text;
         return 0;
