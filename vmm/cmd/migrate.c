@@ -25,6 +25,8 @@
 
 /* A process that has the guest, and one that waits for it. */
 #define CHILDREN_MAX 2
+#define END_TIMEOUT_MS 20000u
+#define END_PERIOD_MS 1
 #define LINE_MAX_BYTES (1u << 20)
 
 struct child {
@@ -242,15 +244,36 @@ static void keep_failure(struct chain *chain, const struct child *child, enum st
         snprintf(chain->failure, sizeof(chain->failure), "VMM process %u: %s", child->number, text);
 }
 
+/* Waits for the end of a process that has closed its log. One that is stuck in the kernel does not end even if killed. */
+static bool wait_end(pid_t pid, int *result)
+{
+    struct deadline deadline = deadline_in_ms(END_TIMEOUT_MS);
+
+    for (;;) {
+        pid_t ended = waitpid(pid, result, WNOHANG);
+
+        if (ended == pid)
+            return true;
+        if (ended < 0 && errno != EINTR)
+            return false;
+        if (deadline_expired(deadline))
+            return false;
+        poll(NULL, 0, END_PERIOD_MS);
+    }
+}
+
 /* A process has ended: what came of it. */
 static void reap(struct chain *chain, struct child *child)
 {
     int result = 0;
     enum status status = STATUS_NO_GUEST;
 
-    while (waitpid(child->pid, &result, 0) < 0 && errno == EINTR)
-        ;
-    if (WIFEXITED(result))
+    if (!wait_end(child->pid, &result))
+        event_outcome(chain->log, "none", STATUS_NO_GUEST,
+                      "VMM process %u (pid %ld) has let go of its log and does not end: it is stuck in the kernel and is "
+                      "left behind",
+                      child->number, (long)child->pid);
+    else if (WIFEXITED(result))
         status = (enum status)WEXITSTATUS(result);
     else if (WIFSIGNALED(result))
         event_outcome(chain->log, "none", STATUS_NO_GUEST, "VMM process %u was ended by signal %d (%s)", child->number,
