@@ -48,6 +48,7 @@ struct chain {
     unsigned int running; /* of these */
     int next_from;        /* the receiving end for the next process */
     bool broken;          /* a process ended otherwise than by passing the guest on: no more are started */
+    bool silenced; /* processes that said nothing were ended once */
     enum status status;
     /* Of the processes that failed the first in the chain: what the others say, status and text, follows from it. */
     unsigned int failed_number;
@@ -332,8 +333,11 @@ static bool attend(struct chain *chain)
     if (count < 0)
         return errno == EINTR;
     if (count == 0) {
+        bool again = chain->silenced;
+
         end_silent(chain);
-        return true;
+        chain->silenced = true;
+        return !again;
     }
     for (size_t i = 0; i < CHILDREN_MAX; i++)
         if (poll_fd[i].fd >= 0 && poll_fd[i].revents && !read_events(chain, &chain->child[i]))
