@@ -18,6 +18,8 @@ libdevices_a_SOURCES = \
 	devices/models/dma_queue.c \
 	devices/models/dma_save.c \
 	devices/models/dma_window.c \
+	devices/models/small.c devices/models/small.h \
+	devices/models/tally.c \
 	devices/models/uart.c devices/models/uart.h \
 	devices/models/uart_state.c \
 	devices/pci/config.c devices/pci/config.h \
@@ -40,4 +42,4 @@ DEVICES_LIBS = libdevices.a libcommon.a $(JANSSON_LIBS) $(ISAL_LIBS) -lm
 bin_PROGRAMS += stopcopy-device
 stopcopy_device_SOURCES = devices/main.c
 stopcopy_device_LDADD = $(DEVICES_LIBS)
-EXTRA_DIST += docs/device.md
+EXTRA_DIST += docs/device.md docs/writing-a-device.md

@@ -49,7 +49,7 @@ static const struct argp_option options[] = {
     {"socket", KEY_SOCKET, "PATH", 0, "listen on a UNIX socket, which is made with mode 0600", 1},
     {"fd", KEY_FD, "N", 0, "serve the client at the connected socket N, and end with it", 1},
     {"once", KEY_ONCE, NULL, 0, "end when the first client has left", 1},
-    {"model", KEY_MODEL, "NAME", 0, "the device: dma (default) or uart", 2},
+    {"model", KEY_MODEL, "NAME", 0, "the device: dma (default), tally or uart", 2},
     {"queues", KEY_QUEUES, "N", 0, "number of queues (2)", 2},
     {"vectors", KEY_VECTORS, "N", 0, "dma: number of MSI-X vectors (as many as queues); uart: 1 for an MSI (none: INTx)", 2},
     {"memory", KEY_MEMORY, "SIZE", 0, "internal memory (16M)", 2},

@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "devices/models/dma.h"
+#include "devices/models/small.h"
 #include "devices/models/uart.h"
 
-const struct device_model *const device_models[] = {&dma_model, &uart_model, NULL};
+const struct device_model *const device_models[] = {&dma_model, &tally_model, &uart_model, NULL};
 
 const struct device_model *device_model_find(const char *name)
 {

@@ -79,8 +79,8 @@ static int add_fault(struct device_spec *spec, const char *text, struct error *e
 
 static int parse_model(struct device_spec *spec, const char *text, struct error *error)
 {
-    if (strcmp(text, "dma") && strcmp(text, "uart"))
-        return error_set(error, 0, "model: there is no '%s'; there are dma and uart", text);
+    if (strcmp(text, "dma") && strcmp(text, "tally") && strcmp(text, "uart"))
+        return error_set(error, 0, "model: there is no '%s'; there are dma, tally and uart", text);
     strcpy(spec->model, text);
     return 0;
 }

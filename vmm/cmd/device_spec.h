@@ -40,7 +40,7 @@ struct device_spec {
     char target[128]; /* vfio-user: the socket's path; vfio: what follows the colon */
 
     /* test */
-    char model[16];              /* "dma" or "uart" */
+    char model[16];              /* "dma", "tally" or "uart" */
     struct device_option memory; /* bytes */
     struct device_option window; /* bytes */
     bool window_trapped;         /* "window=SIZE:trapped": it cannot be mapped */

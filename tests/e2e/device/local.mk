@@ -10,7 +10,8 @@ DEVICE_E2E_TESTS = \
 	tests/e2e/device/migration_test \
 	tests/e2e/device/operations_test \
 	tests/e2e/device/program_test \
-	tests/e2e/device/protocol_test
+	tests/e2e/device/protocol_test \
+	tests/e2e/device/tally_test
 check_PROGRAMS += $(DEVICE_E2E_TESTS)
 TESTS += $(DEVICE_E2E_TESTS)
 
@@ -32,4 +33,7 @@ tests_e2e_device_program_test_LDADD = $(DEVICE_E2E_LIBS)
 tests_e2e_device_protocol_test_SOURCES = tests/e2e/device/protocol_test.c $(DEVICE_E2E_SOURCES)
 tests_e2e_device_protocol_test_CFLAGS = $(UNIT_CFLAGS)
 tests_e2e_device_protocol_test_LDADD = $(DEVICE_E2E_LIBS)
+tests_e2e_device_tally_test_SOURCES = tests/e2e/device/tally_test.c $(DEVICE_E2E_SOURCES)
+tests_e2e_device_tally_test_CFLAGS = $(UNIT_CFLAGS)
+tests_e2e_device_tally_test_LDADD = $(DEVICE_E2E_LIBS) $(ISAL_LIBS)
 endif

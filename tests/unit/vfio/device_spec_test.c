@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -56,6 +57,21 @@ Test(device_spec, every_option_of_a_test_device)
     cr_assert_not(parse("test:window=0").window_trapped);
 }
 
+Test(device_spec, every_model_of_the_server)
+{
+    static const char *const models[] = {"dma", "tally", "uart"};
+
+    for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
+        char text[32];
+        struct device_spec spec;
+
+        snprintf(text, sizeof(text), "test:model=%s", models[i]);
+        spec = parse(text);
+        cr_expect_str_eq(spec.model, models[i]);
+        device_spec_free(&spec);
+    }
+}
+
 Test(device_spec, other_devices)
 {
     struct device_spec spec = parse("vfio-user:/run/x.sock,dma=message");
@@ -91,7 +107,7 @@ Test(device_spec, what_is_wrong_is_named)
         {"", "test[:KEY=VALUE,...]"},
         {"tests", "vfio-user:SOCKET"},
         {"test:memroy=1M", "no option 'memroy'; there are model, memory"},
-        {"test:model=gpu", "there are dma and uart"},
+        {"test:model=gpu", "there are dma, tally and uart"},
         {"test:queues=0", "queues"},
         {"test:queues=17", "from 1 to 16"},
         {"test:vectors=2049", "from 1 to 2048"},
