@@ -29,6 +29,11 @@ struct sparse_capability {
     struct vfio_region_sparse_mmap_area area;
 };
 
+/*
+ * A client that left no room for the capabilities is told by argsz to ask again, and gets neither CAPS, which stands for
+ * capabilities in this reply, nor the descriptor: clients take a descriptor only with the whole reply, and refuse CAPS
+ * without an offset.
+ */
 int handle_get_region_info(struct connection *connection, struct message *message, struct reply *reply)
 {
     struct vfio_region_info info;
@@ -49,15 +54,17 @@ int handle_get_region_info(struct connection *connection, struct message *messag
         buffer_put(&reply->payload, &info, sizeof(info));
         return 0;
     }
-    reply->fds[reply->fd_count++] = region.mmap_fd;
-    info.flags |= VFIO_REGION_INFO_FLAG_CAPS;
     info.argsz = sizeof(info) + sizeof(sparse);
+    if (room < info.argsz) {
+        buffer_put(&reply->payload, &info, sizeof(info));
+        return 0;
+    }
+    info.flags |= VFIO_REGION_INFO_FLAG_CAPS;
+    info.cap_offset = sizeof(info);
     sparse.area.size = region.size;
-    if (room >= info.argsz)
-        info.cap_offset = sizeof(info);
+    reply->fds[reply->fd_count++] = region.mmap_fd;
     buffer_put(&reply->payload, &info, sizeof(info));
-    if (room >= info.argsz)
-        buffer_put(&reply->payload, &sparse, sizeof(sparse));
+    buffer_put(&reply->payload, &sparse, sizeof(sparse));
     return 0;
 }
 

@@ -259,13 +259,19 @@ Test(protocol, info)
     cr_expect_eq(client_call(&client, VFIO_USER_DEVICE_GET_REGION_INFO, &region, sizeof(region), NULL, 0, NULL),
                  EINVAL);
 
-    /* Too small for the capability: the size that it needs, and none of it. */
+    /*
+     * Too small for the capability: the size that it needs, and none of it. QEMU refuses CAPS without an offset, and
+     * libvfio-user's client a descriptor that it has no room for.
+     */
     region = (struct vfio_region_info){.argsz = sizeof(region), .index = DMA_BAR_WINDOW};
     cr_assert_eq(client_call(&client, VFIO_USER_DEVICE_GET_REGION_INFO, &region, sizeof(region), NULL, 0, &reply), 0);
     memcpy(&region, reply.data, sizeof(region));
     cr_expect_gt(region.argsz, sizeof(region));
     cr_expect_eq(region.cap_offset, 0);
+    cr_expect_not(region.flags & VFIO_REGION_INFO_FLAG_CAPS);
+    cr_expect(region.flags & VFIO_REGION_INFO_FLAG_MMAP);
     cr_expect_eq(reply.size, sizeof(region));
+    cr_expect_eq(reply.fd_count, 0);
     client_reply_free(&reply);
     client_stop(&client);
 }
