@@ -60,6 +60,23 @@ static bool is_reply(const struct vfio_user_header *header)
     return (header->flags & VFIO_USER_FLAG_TYPE_MASK) == VFIO_USER_FLAG_TYPE_REPLY;
 }
 
+static bool is_error(const struct vfio_user_header *header)
+{
+    return header->flags & VFIO_USER_FLAG_ERROR;
+}
+
+/*
+ * "If an error occurs, the reply message must only include the reply header." Servers in use append what they had of
+ * the reply nevertheless; it is passed over, up to as much as the request or a whole reply can have.
+ */
+static size_t error_payload_max(const struct vfio_user_call *call)
+{
+    size_t request = iov_size(call->request, call->request_count);
+    size_t reply = iov_size(call->reply, 2);
+
+    return request > reply ? request : reply;
+}
+
 static int check_reply(const struct exchange *exchange, const struct vfio_user_header *header, struct error *error)
 {
     const struct vfio_user_call *call = exchange->call;
@@ -73,8 +90,8 @@ static int check_reply(const struct exchange *exchange, const struct vfio_user_h
     if (header->message_id != exchange->id || header->command != call->command)
         return error_rule(error, RULE, EPROTO, "the reply is to message %u, command %u, instead of %u, %u",
                           header->message_id, header->command, exchange->id, call->command);
-    if (header->flags & VFIO_USER_FLAG_ERROR) {
-        if (size)
+    if (is_error(header)) {
+        if (size > error_payload_max(call))
             return error_rule(error, RULE, EPROTO, "an error reply with %zu bytes after its header", size);
         return 0;
     }
@@ -123,10 +140,10 @@ static int finish_reply(struct exchange *exchange, struct error *error)
     struct vfio_user_incoming *in = &exchange->channel->in;
     struct vfio_user_call *call = exchange->call;
 
-    if (in->fd_count > (in->header.flags & VFIO_USER_FLAG_ERROR ? 0 : call->reply_fds_max))
+    if (in->fd_count > (is_error(&in->header) ? 0 : call->reply_fds_max))
         return error_rule(error, RULE, EPROTO, "%zu descriptors with the reply, more than the %zu that may come",
                           in->fd_count, call->reply_fds_max);
-    if (in->header.flags & VFIO_USER_FLAG_ERROR) {
+    if (is_error(&in->header)) {
         uint32_t number = in->header.error_number;
 
         call->answer = number == 0 || number > ERRNO_MAX ? EIO : (int)number;
@@ -170,6 +187,8 @@ static struct iovec next_room(const struct exchange *exchange)
         return (struct iovec){(char *)&in->header + in->header_done, HEADER_SIZE - in->header_done};
     if (!is_reply(&in->header))
         return (struct iovec){exchange->channel->command + done, left};
+    if (is_error(&in->header))
+        return (struct iovec){in->dropped, left < sizeof(in->dropped) ? left : sizeof(in->dropped)};
     for (size_t i = 0;; i++) {
         const struct iovec *part = &exchange->call->reply[i];
 

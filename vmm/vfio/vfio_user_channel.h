@@ -58,6 +58,7 @@ struct vfio_user_incoming {
     struct vfio_user_header header;
     size_t header_done;
     size_t body_done;
+    uint8_t dropped[256]; /* the payload of an error reply, piece by piece */
     int fds[IO_FDS_MAX];
     size_t fd_count;
 };

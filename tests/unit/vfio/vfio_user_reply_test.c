@@ -105,7 +105,10 @@ Test(vfio_user_reply, every_field_is_checked)
         {.size = 0xffffffff},
         {.flags = 2},
         {.flags = 15},
-        {.flags = VFIO_USER_FLAG_TYPE_REPLY | VFIO_USER_FLAG_ERROR}, /* an error with a payload */
+        /* An error with more of a payload than the reply has room for. */
+        {.flags = VFIO_USER_FLAG_TYPE_REPLY | VFIO_USER_FLAG_ERROR, .size = 33},
+        {.flags = VFIO_USER_FLAG_TYPE_REPLY | VFIO_USER_FLAG_ERROR, .size = 0xffffffff},
+        {.flags = VFIO_USER_FLAG_TYPE_REPLY | VFIO_USER_FLAG_ERROR, .fd_count = 1},
         {.argsz = 15},
         {.fd_count = 1},
         {.fd_count = 32},
@@ -113,6 +116,40 @@ Test(vfio_user_reply, every_field_is_checked)
 
     for (size_t i = 0; i < sizeof(spoils) / sizeof(spoils[0]); i++)
         assert_protocol_error(&spoils[i]);
+}
+
+/* As libvfio-user does where a change of the migration state fails: the request comes back. */
+static void error_with_payload(struct fake_server *server)
+{
+    struct vfio_user_header header;
+
+    fake_version(server, NULL);
+    fake_expect(server, VFIO_USER_REGION_WRITE);
+    header = (struct vfio_user_header){
+        .message_id = server->message.header.message_id,
+        .command = VFIO_USER_REGION_WRITE,
+        .size = (uint32_t)(sizeof(header) + server->message.size),
+        .flags = VFIO_USER_FLAG_TYPE_REPLY | VFIO_USER_FLAG_ERROR,
+        .error_number = EBUSY,
+    };
+    fake_send(server, &header, server->message.payload, server->message.size, NULL, 0);
+    fake_expect(server, VFIO_USER_DEVICE_GET_INFO);
+    fake_reply(server, &good_info, sizeof(good_info));
+}
+
+Test(vfio_user_reply, an_error_with_a_payload_is_the_operations_alone)
+{
+    static const uint8_t data[1000];
+    struct vfio_device_info_summary info;
+    struct error error = ERROR_INIT;
+    struct fake_server server;
+    struct vfio_device *device = fake_open_good(&server, error_with_payload, NULL, FAKE_TIMEOUT_NS);
+
+    cr_assert_eq(device->ops->region_write(device, 0, 0, data, sizeof(data), &error), -1);
+    cr_expect_eq(error.number, EBUSY, "%s", error.text);
+    cr_assert_eq(device->ops->get_info(device, &info, &error), 0, "%s", error.text);
+    cr_expect_eq(info.regions, 9);
+    fake_close(&server, device);
 }
 
 static void cut_off(struct fake_server *server)
