@@ -166,6 +166,15 @@ static void finish_head(struct buffer *reply)
         memcpy(reply->data, &argsz, sizeof(argsz));
 }
 
+/* "The reply payload must be the same as the request payload for setting": what the feature itself did not answer. */
+static void echo_rest(struct buffer *reply, const struct feature_request *request)
+{
+    size_t done = reply->size - HEAD_SIZE;
+
+    if (!reply->failed && done < request->size)
+        buffer_put(reply, request->data + done, request->size - done);
+}
+
 int handle_feature(struct connection *connection, struct message *message, struct reply *reply)
 {
     const uint32_t operation_mask = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_SET;
@@ -188,7 +197,7 @@ int handle_feature(struct connection *connection, struct message *message, struc
     if (operations & ~feature->operations)
         return EINVAL;
     if (head.flags & VFIO_DEVICE_FEATURE_PROBE) {
-        buffer_put(&reply->payload, message->payload, HEAD_SIZE);
+        buffer_put(&reply->payload, message->payload, message->size);
         return 0;
     }
     request = (struct feature_request){
@@ -199,6 +208,8 @@ int handle_feature(struct connection *connection, struct message *message, struc
     put_head(&reply->payload, head.flags);
     failed = operations == VFIO_DEVICE_FEATURE_GET ? feature->get(connection, &request, &reply->payload)
                                                    : feature->set(connection, &request, &reply->payload);
+    if (operations == VFIO_DEVICE_FEATURE_SET)
+        echo_rest(&reply->payload, &request);
     finish_head(&reply->payload);
     return failed;
 }

@@ -101,6 +101,25 @@ Test(features, dma_logging)
     client_stop(&client);
 }
 
+/* The specification gives DMA_LOGGING_STOP the data of START, as libvfio-user's client sends it, and has it echoed. */
+Test(features, what_is_set_or_probed_comes_back)
+{
+    const uint32_t start_flags = VFIO_DEVICE_FEATURE_DMA_LOGGING_START | VFIO_DEVICE_FEATURE_SET;
+    const uint32_t stop_flags = VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP | VFIO_DEVICE_FEATURE_SET;
+    const uint32_t probe_flags = VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP | VFIO_DEVICE_FEATURE_PROBE;
+    const uint64_t control[2] = {4096, 0};
+    uint64_t data[2] = {4096, 0};
+    struct client client;
+
+    start(&client);
+    cr_expect_eq(client_feature(&client, probe_flags, data, sizeof(data), sizeof(data)), 0);
+    cr_assert_eq(client_feature(&client, start_flags, data, sizeof(data), sizeof(data)), 0);
+    cr_expect_arr_eq(data, control, sizeof(data));
+    cr_assert_eq(client_feature(&client, stop_flags, data, sizeof(data), sizeof(data)), 0);
+    cr_expect_arr_eq(data, control, sizeof(data));
+    client_stop(&client);
+}
+
 Test(features, unmap_gives_the_dirty_bitmap)
 {
     struct {
