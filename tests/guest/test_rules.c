@@ -129,8 +129,8 @@ static void expect_rule(const char *rule, const char *text)
     check_failure(rule, text);
 }
 
-/* The change is to a number that the guest keeps replacing: where the pause fell between its reading and its writing of
- * it, the change is lost, and is made again. */
+/* The change is to something that the guest keeps replacing: where the pause fell between its reading and its writing of
+ * it, or before it was written at all, the change is lost, and is made again. */
 static void expect_rule_after(void (*change)(void), const char *rule, const char *text)
 {
     struct machine_event event;
@@ -195,15 +195,19 @@ Test(guest_rules, a_guest_finishes_when_it_is_asked_to)
     shut_down();
 }
 
+/* A word that no generation of the page has. */
+static void change_page(void)
+{
+    uint64_t *page = reach(vcpu(1)->memory.page + 7, 4096);
+
+    page[511] = 1;
+}
+
 Test(guest_rules, finds_a_changed_page)
 {
-    uint64_t *page;
-
     boot((struct board_wishes){.vcpus = 2, .memory = true, .workload_memory_size = 1 << 20}, NULL);
     run_to(300);
-    page = reach(vcpu(1)->memory.page + 7, 4096);
-    page[511] ^= 1ull << 63;
-    expect_rule("guest/memory-page", "vCPU 1, page 7 ");
+    expect_rule_after(change_page, "guest/memory-page", "vCPU 1, page 7 ");
 }
 
 Test(guest_rules, finds_a_page_changed_after_its_last_visit)
