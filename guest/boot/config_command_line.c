@@ -29,10 +29,8 @@ static int read_workloads(struct config *config, const char *list)
         const char *name;
         size_t flag;
     } workloads[] = {
-        {"dma", offsetof(struct config, dma)},
-        {"uart", offsetof(struct config, uart)},
-        {"memory", offsetof(struct config, memory)},
-        {"cpu", offsetof(struct config, cpu)},
+        {"dma", offsetof(struct config, dma)},       {"uart", offsetof(struct config, uart)},
+        {"memory", offsetof(struct config, memory)}, {"cpu", offsetof(struct config, cpu)},
         {"clock", offsetof(struct config, clock)},
     };
 

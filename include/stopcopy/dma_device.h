@@ -47,16 +47,16 @@
 #define DMA_OPERATION_LENGTH_MAX 0x100000u
 
 /* Registers of the device. RO: read only. */
-#define DMA_REG_MAGIC 0x00u /* RO, DMA_MAGIC */
+#define DMA_REG_MAGIC 0x00u   /* RO, DMA_MAGIC */
 #define DMA_MAGIC 0x414d4453u /* "SDMA" */
 #define DMA_REG_VERSION 0x04u /* RO, 1 */
 #define DMA_VERSION 1u
-#define DMA_REG_QUEUES 0x08u           /* RO, number of queues */
-#define DMA_REG_VECTORS 0x0cu          /* RO, number of MSI-X vectors */
-#define DMA_REG_MEMORY_SIZE_LOW 0x10u  /* RO, bytes of internal memory */
-#define DMA_REG_MEMORY_SIZE_HIGH 0x14u /* RO */
-#define DMA_REG_WINDOW_SIZE 0x18u      /* RO, bytes of BAR2, 0 where there is none */
-#define DMA_REG_STATUS 0x1cu           /* RO */
+#define DMA_REG_QUEUES 0x08u             /* RO, number of queues */
+#define DMA_REG_VECTORS 0x0cu            /* RO, number of MSI-X vectors */
+#define DMA_REG_MEMORY_SIZE_LOW 0x10u    /* RO, bytes of internal memory */
+#define DMA_REG_MEMORY_SIZE_HIGH 0x14u   /* RO */
+#define DMA_REG_WINDOW_SIZE 0x18u        /* RO, bytes of BAR2, 0 where there is none */
+#define DMA_REG_STATUS 0x1cu             /* RO */
 #define DMA_STATUS_QUEUE_ERROR (1u << 0) /* some queue stopped: see its error register */
 #define DMA_REG_CONTROL 0x20u            /* write 1 to DMA_CONTROL_RESET: as after power-on; reads 0 */
 #define DMA_CONTROL_RESET (1u << 0)

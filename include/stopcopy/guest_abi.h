@@ -79,9 +79,9 @@ struct progress_chain_value {
 };
 
 struct progress_chain {
-    uint32_t workload; /* enum workload_id */
-    uint16_t device;   /* the PCI slot number of the device, 0 where the workload has none */
-    uint16_t index;    /* queue, port or vCPU */
+    uint32_t workload;  /* enum workload_id */
+    uint16_t device;    /* the PCI slot number of the device, 0 where the workload has none */
+    uint16_t index;     /* queue, port or vCPU */
     uint32_t parameter; /* memory: pages of this chain; cpu: 1 with AVX2; dma: depth */
     uint32_t generation;
     struct progress_chain_value slot[2];
@@ -96,11 +96,11 @@ struct progress_gap {
 
 /* One for each vCPU. Samples are taken between any two steps of any workload. */
 struct progress_clock {
-    uint64_t last_tsc;       /* the last sample */
-    uint64_t last_kvmclock;  /* nanoseconds, 0 without kvmclock */
-    uint64_t ticks;          /* timer interrupts */
+    uint64_t last_tsc;      /* the last sample */
+    uint64_t last_kvmclock; /* nanoseconds, 0 without kvmclock */
+    uint64_t ticks;         /* timer interrupts */
     struct progress_gap longest;
-    uint64_t gap_count;      /* gaps ever entered below: those of PROGRESS_GAP_MIN_US and more */
+    uint64_t gap_count;                      /* gaps ever entered below: those of PROGRESS_GAP_MIN_US and more */
     struct progress_gap gaps[PROGRESS_GAPS]; /* entry n at n % PROGRESS_GAPS */
 };
 

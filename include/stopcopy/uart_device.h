@@ -18,7 +18,7 @@
 #define UART_DEVICE_VENDOR_ID 0x4348
 #define UART_DEVICE_DEVICE_ID 0x3253
 #define UART_DEVICE_REVISION_MTTY 0x10
-#define UART_DEVICE_REVISION 0x11 /* INTx is a level: see above */
+#define UART_DEVICE_REVISION 0x11  /* INTx is a level: see above */
 #define UART_DEVICE_CLASS 0x070002 /* serial controller, 16550 compatible */
 
 /* A port is an I/O BAR of 8 bytes: BAR0 and BAR1. mtty-1 has no BAR1. Registers are accessed byte by byte. */

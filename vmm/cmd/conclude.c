@@ -72,8 +72,7 @@ static void show_console(json_t *events)
     json_t *event;
     size_t index;
 
-    json_array_foreach(events, index, event)
-    {
+    json_array_foreach (events, index, event) {
         const char *kind = json_string_value(json_object_get(event, "kind"));
         const char *text = json_string_value(json_object_get(event, "text"));
 
@@ -111,8 +110,8 @@ enum status conclude(const struct options *options, struct event_log *log, struc
         status = status ? status : STATUS_USAGE;
     }
     /* That the guest runs on the source says nothing yet of its work. */
-    if (status == STATUS_INTACT || ((status == STATUS_ON_SOURCE || status == STATUS_LOSS) &&
-                                    report_status(report) == STATUS_BROKEN))
+    if (status == STATUS_INTACT ||
+        ((status == STATUS_ON_SOURCE || status == STATUS_LOSS) && report_status(report) == STATUS_BROKEN))
         status = (enum status)report_status(report);
     json_decref(report);
     json_decref(events);

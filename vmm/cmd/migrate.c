@@ -30,10 +30,10 @@
 #define LINE_MAX_BYTES (1u << 20)
 
 struct child {
-    pid_t pid;   /* 0: none */
-    int events;  /* its event log, a line of JSON each */
-    int reason;  /* why it failed, one text */
-    char *line;  /* what of the next line has come */
+    pid_t pid;  /* 0: none */
+    int events; /* its event log, a line of JSON each */
+    int reason; /* why it failed, one text */
+    char *line; /* what of the next line has come */
     size_t length;
     unsigned int number;
 };
@@ -48,7 +48,7 @@ struct chain {
     unsigned int running; /* of these */
     int next_from;        /* the receiving end for the next process */
     bool broken;          /* a process ended otherwise than by passing the guest on: no more are started */
-    bool silenced; /* processes that said nothing were ended once */
+    bool silenced;        /* processes that said nothing were ended once */
     enum status status;
     /* Of the processes that failed the first in the chain: what the others say, status and text, follows from it. */
     unsigned int failed_number;
@@ -270,10 +270,11 @@ static void reap(struct chain *chain, struct child *child)
     enum status status = STATUS_NO_GUEST;
 
     if (!wait_end(child->pid, &result))
-        event_outcome(chain->log, "none", STATUS_NO_GUEST,
-                      "VMM process %u (pid %ld) has let go of its log and does not end: it is stuck in the kernel and is "
-                      "left behind",
-                      child->number, (long)child->pid);
+        event_outcome(
+            chain->log, "none", STATUS_NO_GUEST,
+            "VMM process %u (pid %ld) has let go of its log and does not end: it is stuck in the kernel and is "
+            "left behind",
+            child->number, (long)child->pid);
     else if (WIFEXITED(result))
         status = (enum status)WEXITSTATUS(result);
     else if (WIFSIGNALED(result))
@@ -360,12 +361,13 @@ int cmd_migrate(int argc, char **argv)
 {
     struct chain chain = {.store = {.fd = -1}, .next_from = -1};
     struct error error = ERROR_INIT;
-    int status = options_parse(argc, argv, OPTIONS_GUEST | OPTIONS_MIGRATE | OPTIONS_TRANSFER,
-                               "Boots a guest in one VMM process, migrates it to a second one while it works, and proves "
-                               "that its work went on intact.\v"
-                               "Examples:\n  stopcopy migrate --device test\n"
-                               "  stopcopy migrate --device vfio-user:/run/a.sock,to=vfio-user:/run/b.sock --repeat 10",
-                               &chain.options);
+    int status =
+        options_parse(argc, argv, OPTIONS_GUEST | OPTIONS_MIGRATE | OPTIONS_TRANSFER,
+                      "Boots a guest in one VMM process, migrates it to a second one while it works, and proves "
+                      "that its work went on intact.\v"
+                      "Examples:\n  stopcopy migrate --device test\n"
+                      "  stopcopy migrate --device vfio-user:/run/a.sock,to=vfio-user:/run/b.sock --repeat 10",
+                      &chain.options);
 
     if (status)
         return status;

@@ -50,38 +50,49 @@ struct known_option {
 };
 
 static const struct known_option known[] = {
-    {0, {"device", KEY_DEVICE, "DEVICE", 0,
-         "pass this device through (repeat): test[:KEY=VALUE,...] or vfio-user:SOCKET; ,to=DEVICE names the destination's", 1}},
+    {0,
+     {"device", KEY_DEVICE, "DEVICE", 0,
+      "pass this device through (repeat): test[:KEY=VALUE,...] or vfio-user:SOCKET; ,to=DEVICE names the destination's",
+      1}},
     {OPTIONS_GUEST, {"memory", KEY_MEMORY, "SIZE", 0, "RAM of the guest (256M)", 1}},
     {OPTIONS_GUEST, {"vcpus", KEY_VCPUS, "N", 0, "vCPUs of the guest (2)", 1}},
-    {OPTIONS_GUEST, {"irqchip", KEY_IRQCHIP, "split|full", 0, "interrupt controller (split; full where a device has INTx alone)", 1}},
-    {OPTIONS_GUEST, {"workload", KEY_WORKLOAD, "NAME[,KEY=VALUE]", 0,
-                     "dma[,depth=N], uart, memory[,size=SIZE,rate=SIZE], cpu, clock (repeat; all of them where none is given)", 1}},
+    {OPTIONS_GUEST,
+     {"irqchip", KEY_IRQCHIP, "split|full", 0, "interrupt controller (split; full where a device has INTx alone)", 1}},
+    {OPTIONS_GUEST,
+     {"workload", KEY_WORKLOAD, "NAME[,KEY=VALUE]", 0,
+      "dma[,depth=N], uart, memory[,size=SIZE,rate=SIZE], cpu, clock (repeat; all of them where none is given)", 1}},
     {OPTIONS_GUEST, {"seed", KEY_SEED, "N", 0, "seed of the workloads (1)", 1}},
     {OPTIONS_GUEST, {"ops", KEY_OPS, "N", 0, "operations of the leading workload, in all", 1}},
-    {OPTIONS_GUEST | OPTIONS_FROM, {"at-ops", KEY_AT_OPS, "N", 0,
-                     "operations of the leading workload before each migration, and after the last (10000)", 1}},
+    {OPTIONS_GUEST | OPTIONS_FROM,
+     {"at-ops", KEY_AT_OPS, "N", 0,
+      "operations of the leading workload before each migration, and after the last (10000)", 1}},
     {OPTIONS_GUEST, {"image", KEY_IMAGE, "FILE", 0, "the guest's image", 1}},
     {0, {"console", KEY_CONSOLE, NULL, 0, "show the guest's console on standard error at the end", 1}},
     {0, {"report", KEY_REPORT, "FORMAT[:FILE]", 0, "text or json (repeat; text on standard output)", 2}},
     {0, {"fault", KEY_FAULT, "NAME[,KEY=VALUE]", 0, "put a fault in on purpose (stopcopy faults lists them)", 2}},
-    {OPTIONS_MIGRATE | OPTIONS_TO, {"mode", KEY_MODE, "stop-copy|pre-copy", 0,
-                                    "send everything after the stop, or what can be before it (stop-copy)", 3}},
-    {OPTIONS_MIGRATE | OPTIONS_TO, {"max-downtime", KEY_MAX_DOWNTIME, "TIME", 0,
-                                    "pre-copy: stop when what is left is estimated to take no longer (300ms)", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO,
+     {"mode", KEY_MODE, "stop-copy|pre-copy", 0, "send everything after the stop, or what can be before it (stop-copy)",
+      3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO,
+     {"max-downtime", KEY_MAX_DOWNTIME, "TIME", 0,
+      "pre-copy: stop when what is left is estimated to take no longer (300ms)", 3}},
     {OPTIONS_MIGRATE | OPTIONS_TO, {"max-rounds", KEY_MAX_ROUNDS, "N", 0, "pre-copy: rounds at most (30)", 3}},
-    {OPTIONS_MIGRATE | OPTIONS_TO, {"on-no-convergence", KEY_NO_CONVERGENCE, "stop|give-up", 0,
-                                    "after the last round stop all the same, or cancel the migration (stop)", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO,
+     {"on-no-convergence", KEY_NO_CONVERGENCE, "stop|give-up", 0,
+      "after the last round stop all the same, or cancel the migration (stop)", 3}},
     {OPTIONS_MIGRATE, {"channel", KEY_CHANNEL, "unix|tcp", 0, "what the stream goes over (unix)", 3}},
     {OPTIONS_MIGRATE, {"repeat", KEY_REPEAT, "N", 0, "migrate N times, there and back again (1)", 3}},
     {OPTIONS_TO, {"to", KEY_TO, "CHANNEL", 0, "unix:PATH, tcp:HOST:PORT or fd:N of the destination", 3}},
     {OPTIONS_FROM, {"from", KEY_FROM, "CHANNEL", 0, "unix:PATH, tcp:HOST:PORT or fd:N to be reached at", 3}},
-    {OPTIONS_MIGRATE | OPTIONS_FROM, {"verify", KEY_VERIFY, "full|deferred|off", 0,
-                                        "compare all RAM with the source's: before the guest goes on, or while it runs (full)", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_FROM,
+     {"verify", KEY_VERIFY, "full|deferred|off", 0,
+      "compare all RAM with the source's: before the guest goes on, or while it runs (full)", 3}},
     {OPTIONS_TRANSFER, {"no-p2p", KEY_NO_P2P, NULL, 0, "allow several devices of which one has no P2P state", 3}},
-    {OPTIONS_TRANSFER, {"timeout", KEY_TIMEOUT, "TIME", 0, "limit of each wait for the other end or the guest (30s)", 4}},
+    {OPTIONS_TRANSFER,
+     {"timeout", KEY_TIMEOUT, "TIME", 0, "limit of each wait for the other end or the guest (30s)", 4}},
     {0, {"message-timeout", KEY_MESSAGE_TIMEOUT, "TIME", 0, "limit of each answer of a device (5s)", 4}},
-    {OPTIONS_TRANSFER, {"arc-timeout", KEY_ARC_TIMEOUT, "TIME", 0, "limit of each change of a device's state (120s)", 4}},
+    {OPTIONS_TRANSFER,
+     {"arc-timeout", KEY_ARC_TIMEOUT, "TIME", 0, "limit of each change of a device's state (120s)", 4}},
 };
 
 struct parser {
@@ -307,8 +318,9 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
         if (!options->at_ops_given)
             options->at_ops = share;
         if (options->at_ops > share || !share) {
-            fprintf(stderr, "%s: --ops %" PRIu64 " leaves no operations for %" PRIu64 " (--at-ops) before each of %u "
-                            "migrations and after the last\n",
+            fprintf(stderr,
+                    "%s: --ops %" PRIu64 " leaves no operations for %" PRIu64 " (--at-ops) before each of %u "
+                    "migrations and after the last\n",
                     name, options->wishes.ops, options->at_ops, options->repeat);
             return STATUS_USAGE;
         }

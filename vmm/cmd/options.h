@@ -42,8 +42,8 @@ struct options {
 };
 
 /* Which of the options a command takes. */
-#define OPTIONS_GUEST 1u    /* the guest and its workloads */
-#define OPTIONS_MIGRATE 2u  /* what migrate alone has */
+#define OPTIONS_GUEST 1u   /* the guest and its workloads */
+#define OPTIONS_MIGRATE 2u /* what migrate alone has */
 #define OPTIONS_TO 4u
 #define OPTIONS_FROM 8u
 #define OPTIONS_TRANSFER 16u /* verification, time limits of a migration */

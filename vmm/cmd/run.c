@@ -102,7 +102,8 @@ int cmd_source(int argc, char **argv)
         fprintf(stderr, "stopcopy source: --to says where the destination is\n");
         return STATUS_USAGE;
     }
-    if (channel_parse(one.options.channel, &address, &one.error) < 0 || begin(&one, "source", &expectation, argc, argv) < 0)
+    if (channel_parse(one.options.channel, &address, &one.error) < 0 ||
+        begin(&one, "source", &expectation, argc, argv) < 0)
         return could_not(&one, STATUS_USAGE);
     config.to = channel_connect(&address, deadline_in_ns(one.options.timeout_ns), &one.error);
     if (config.to < 0)
@@ -130,11 +131,12 @@ int cmd_dest(int argc, char **argv)
         fprintf(stderr, "stopcopy dest: --from says where the source finds this destination\n");
         return STATUS_USAGE;
     }
-    if (channel_parse(one.options.channel, &address, &one.error) < 0 || begin(&one, "destination", &expectation, argc, argv) < 0)
+    if (channel_parse(one.options.channel, &address, &one.error) < 0 ||
+        begin(&one, "destination", &expectation, argc, argv) < 0)
         return could_not(&one, STATUS_USAGE);
     listener = channel_listen(&address, &one.error);
-    config.from = listener < 0 ? -1
-                               : channel_accept(&address, listener, deadline_in_ns(one.options.timeout_ns), &one.error);
+    config.from =
+        listener < 0 ? -1 : channel_accept(&address, listener, deadline_in_ns(one.options.timeout_ns), &one.error);
     if (config.from < 0)
         return could_not(&one, STATUS_USAGE);
     config.from_name = address.text;

@@ -26,10 +26,10 @@ struct vmm_process {
     struct device_list devices;
     struct machine *machine;
     struct source *source; /* where the guest is to be sent on */
-    unsigned int leg;     /* of the migration that brought the guest here, or will take it away from where it booted */
-    unsigned int log_leg; /* that events belong to now */
-    bool received;               /* the guest came from a source */
-    struct proof_snapshot *start;  /* when it came or booted */
+    unsigned int leg;      /* of the migration that brought the guest here, or will take it away from where it booted */
+    unsigned int log_leg;  /* that events belong to now */
+    bool received;         /* the guest came from a source */
+    struct proof_snapshot *start; /* when it came or booted */
     struct proof_snapshot *now;
     bool blackout_known;
     uint64_t alive_ns; /* when that was shown last */
@@ -110,8 +110,7 @@ static int boot(struct vmm_process *process, struct error *error)
     if (!process->machine || machine_load(process->machine, path, error) < 0 ||
         machine_bind_interrupts(process->machine, error) < 0)
         return -1;
-    if (process->config->plan &&
-        board_plan(&board, process->devices.device, process->config->plan, error) < 0)
+    if (process->config->plan && board_plan(&board, process->devices.device, process->config->plan, error) < 0)
         return -1;
     if (machine_resume(process->machine, error) < 0)
         return -1;
@@ -189,7 +188,8 @@ static void measure_blackout(struct vmm_process *process)
             watch_blackout(process);
     }
     if (!process->blackout_known)
-        event_not_proven(process->config->log, false, "the guest's blackout: it published no gap that began at the pause");
+        event_not_proven(process->config->log, false,
+                         "the guest's blackout: it published no gap that began at the pause");
 }
 
 static enum handover_outcome receive(struct vmm_process *process, struct error *error)
@@ -226,7 +226,8 @@ static enum handover_outcome receive(struct vmm_process *process, struct error *
             log_work(process, 0, WORK_BEFORE, NULL, process->start);
         if (config->sink.put(config->sink.context, process->leg, false, process->start, error) < 0)
             event_not_proven(config->log, false, "%s", error->text);
-        if (config->plan && board_plan(machine_board(process->machine), process->devices.device, config->plan, error) < 0)
+        if (config->plan &&
+            board_plan(machine_board(process->machine), process->devices.device, config->plan, error) < 0)
             event_not_proven(config->log, true, "%s", error->text);
         if (destination_finish(destination, &late) < 0) {
             if (late.rule[0])
@@ -372,8 +373,8 @@ static enum status finish_guest(struct vmm_process *process, struct error *error
     if (config->sink.put(config->sink.context, stops(process), true, process->now, error) < 0)
         return fail(process, "none", STATUS_INCOMPLETE, error);
     if (process->worst)
-        event_outcome(config->log, "source", (int)process->worst, "%s; the guest ran its workload to the end on the source",
-                      error->text);
+        event_outcome(config->log, "source", (int)process->worst,
+                      "%s; the guest ran its workload to the end on the source", error->text);
     else
         event_outcome(config->log, "finished", STATUS_INTACT, "the guest ran its workload to the end");
     return process->worst;
@@ -500,8 +501,9 @@ static enum status run_process(struct vmm_process *process, struct error *error)
             return status;
         end = run_guest(process, false, error);
     } else if (end == 1 && config->to >= 0 && !process->worst) {
-        event_not_proven(config->log, true, "the guest came to its end before it was migrated: --ops is too small, or "
-                                            "--at-ops too large");
+        event_not_proven(config->log, true,
+                         "the guest came to its end before it was migrated: --ops is too small, or "
+                         "--at-ops too large");
     }
     if (end < 0) {
         fail(process, "none", STATUS_NO_GUEST, error);

@@ -109,8 +109,8 @@ static int prepare(struct destination *destination, struct error *error)
     uint64_t start;
 
     if (handover_hello_receive(&destination->stream, true, &hello, wait_deadline(destination), error) < 0 ||
-        handover_hello_send(&destination->stream, false, config->verify != VERIFY_OFF, 0,
-                            wait_deadline(destination), error) < 0 ||
+        handover_hello_send(&destination->stream, false, config->verify != VERIFY_OFF, 0, wait_deadline(destination),
+                            error) < 0 ||
         stream_receive(&destination->stream, &record, wait_deadline(destination), error) < 0)
         return -1;
     if (record.type != STREAM_BOARD)
@@ -148,8 +148,9 @@ static int put_vcpu(struct destination *destination, const struct stream_record 
     int result;
 
     if (record->instance != destination->next_vcpu)
-        return error_rule(error, "stream/invalid", 0, "the state of vCPU %" PRIu32 " came where that of vCPU %u was due",
-                          record->instance, destination->next_vcpu);
+        return error_rule(error, "stream/invalid", 0,
+                          "the state of vCPU %" PRIu32 " came where that of vCPU %u was due", record->instance,
+                          destination->next_vcpu);
     destination->next_vcpu++;
     result = vm_vcpu_put_state(machine_vm(destination->machine), record->instance, record->data, record->size, &ignored,
                                error);
@@ -344,7 +345,8 @@ static enum handover_outcome start_guest(struct destination *destination, struct
     }
     resumed = clock_now_ns();
     event_phase(destination->config.log, "resume", start, resumed, 0);
-    event_fact(destination->config.log, "downtime_ns", resumed > destination->paused_ns ? resumed - destination->paused_ns : 0);
+    event_fact(destination->config.log, "downtime_ns",
+               resumed > destination->paused_ns ? resumed - destination->paused_ns : 0);
     if (destination->clock_error_ns)
         event_fact(destination->config.log, "downtime_error_ns", destination->clock_error_ns);
     payload = htole64(resumed);

@@ -19,12 +19,14 @@ int device_set_probe(struct device_set *set, bool no_p2p, struct error *error)
         if (migration_get_flags(device, &set->flags[i], error) < 0)
             return error_prefix(error, "device %zu (%s)", i, device->name);
         if (!(set->flags[i] & VFIO_MIGRATION_STOP_COPY))
-            return error_rule(error, "device/no-migration", 0,
-                              "device %zu (%s) offers no migration (VFIO_DEVICE_FEATURE_MIGRATION): it can be used with "
-                              "stopcopy run, and probe says what is missing",
-                              i, device->name);
+            return error_rule(
+                error, "device/no-migration", 0,
+                "device %zu (%s) offers no migration (VFIO_DEVICE_FEATURE_MIGRATION): it can be used with "
+                "stopcopy run, and probe says what is missing",
+                i, device->name);
         if (!fsm_flags_defined(set->flags[i]))
-            event_note(set->log, "device %zu (%s) offers the migration flags 0x%llx, a set that the uAPI does not define", i,
+            event_note(set->log,
+                       "device %zu (%s) offers the migration flags 0x%llx, a set that the uAPI does not define", i,
                        device->name, (unsigned long long)set->flags[i]);
         if (set->count > 1 && !no_p2p && !has_p2p(set, i))
             return error_rule(error, "device/p2p-missing", 0,
@@ -123,8 +125,8 @@ int device_set_recover(struct device_set *set, struct error *error)
         if (migration_get_state(set->device[i], &set->state[i], error) < 0)
             return error_prefix(error, "device %zu (%s)", i, set->device[i]->name);
         if (set->state[i] == VFIO_DEVICE_STATE_ERROR)
-            return error_rule(error, "device/error-state", 0, "device %zu (%s) is in ERROR, which only a reset leaves", i,
-                              set->device[i]->name);
+            return error_rule(error, "device/error-state", 0, "device %zu (%s) is in ERROR, which only a reset leaves",
+                              i, set->device[i]->name);
         /* From PRE_COPY the way to RUNNING is one arc, and the device works all along. */
         if (set->state[i] == VFIO_DEVICE_STATE_RUNNING || set->state[i] == VFIO_DEVICE_STATE_PRE_COPY ||
             !has_p2p(set, i))
@@ -134,8 +136,7 @@ int device_set_recover(struct device_set *set, struct error *error)
             return -1;
     }
     for (size_t i = 0; i < set->count; i++)
-        if (set->state[i] != VFIO_DEVICE_STATE_RUNNING &&
-            device_set_arc(set, i, VFIO_DEVICE_STATE_RUNNING, error) < 0)
+        if (set->state[i] != VFIO_DEVICE_STATE_RUNNING && device_set_arc(set, i, VFIO_DEVICE_STATE_RUNNING, error) < 0)
             return -1;
     return 0;
 }

@@ -13,8 +13,8 @@ struct device_set {
     struct vfio_device *const *device;
     size_t count;
     struct event_log *log;
-    uint64_t arc_timeout_ns;     /* for each change of state */
-    uint64_t message_timeout_ns; /* for everything else */
+    uint64_t arc_timeout_ns;               /* for each change of state */
+    uint64_t message_timeout_ns;           /* for everything else */
     uint64_t flags[BOARD_DEVICES_MAX];     /* VFIO_MIGRATION_* */
     unsigned int state[BOARD_DEVICES_MAX]; /* as last known */
 };

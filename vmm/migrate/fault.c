@@ -7,9 +7,12 @@
 
 static const struct fault_description faults[] = {
     {"page-not-sent", "", "one page of RAM that holds data is left out of the stream", "ram/page-differs", false},
-    {"register-changed", "", "one bit of a vector register of vCPU 0 is changed on its way", "proof/digest-after", false},
-    {"interrupt-dropped", "17, 18", "the interrupts of one vector are lost after the switch", "guest/interrupt-lost", false},
-    {"tsc-ahead", "", "the source says that its guest's TSC is far ahead of the destination's", "clock/tsc-behind", false},
+    {"register-changed", "", "one bit of a vector register of vCPU 0 is changed on its way", "proof/digest-after",
+     false},
+    {"interrupt-dropped", "17, 18", "the interrupts of one vector are lost after the switch", "guest/interrupt-lost",
+     false},
+    {"tsc-ahead", "", "the source says that its guest's TSC is far ahead of the destination's", "clock/tsc-behind",
+     false},
     {"log-ignored", "43", "the VMM ignores the device's dirty log (with --mode pre-copy)", "ram/page-differs", false},
     {"completion-repeated", "", "the device posts one completion twice", "guest/completion-sequence", true},
     {"device-byte-changed", "", "one byte of the device's internal memory changes as its state is loaded", "guest/data",

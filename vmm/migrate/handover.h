@@ -20,19 +20,19 @@
 
 /* Where the guest is after an attempt. */
 enum handover_outcome {
-    HANDOVER_DONE,        /* on the destination, running */
-    HANDOVER_ON_SOURCE,   /* on the source, running: resumed, or never paused */
-    HANDOVER_LOST,        /* nowhere: a device or a vCPU cannot go on */
-    HANDOVER_UNKNOWN,     /* the source holds it paused and cannot know whether the destination runs it */
+    HANDOVER_DONE,      /* on the destination, running */
+    HANDOVER_ON_SOURCE, /* on the source, running: resumed, or never paused */
+    HANDOVER_LOST,      /* nowhere: a device or a vCPU cannot go on */
+    HANDOVER_UNKNOWN,   /* the source holds it paused and cannot know whether the destination runs it */
 };
 
 /* HELLO, both ways. */
 struct handover_hello {
     uint32_t version;
-    bool sends;       /* true: the source */
-    bool digests;     /* destination: it wants the source's digests */
-    uint64_t clock_ns; /* CLOCK_MONOTONIC at sending */
-    uint64_t guest_tsc; /* source: the guest's TSC */
+    bool sends;          /* true: the source */
+    bool digests;        /* destination: it wants the source's digests */
+    uint64_t clock_ns;   /* CLOCK_MONOTONIC at sending */
+    uint64_t guest_tsc;  /* source: the guest's TSC */
     uint8_t boot_id[16]; /* which host, since when: the same at both ends where they share their clocks */
 };
 
@@ -52,11 +52,11 @@ struct source_config {
     int fd;           /* connected; the migration closes it */
     const char *peer; /* how to name the destination */
     bool no_p2p;
-    bool pre_copy;                 /* send RAM and devices' states while the guest works, too */
-    struct precopy_limits limits; /* of that */
+    bool pre_copy;                                     /* send RAM and devices' states while the guest works, too */
+    struct precopy_limits limits;                      /* of that */
     int (*attend)(void *context, struct error *error); /* as in struct precopy_config */
     void *attend_context;
-    uint64_t timeout_ns;     /* each wait for the destination */
+    uint64_t timeout_ns; /* each wait for the destination */
     uint64_t message_timeout_ns;
     uint64_t arc_timeout_ns;
     const struct fault_plan *faults; /* NULL: none */
@@ -87,7 +87,7 @@ struct destination_config {
     size_t device_count;
     enum verify_mode verify;
     bool no_p2p;
-    bool merge_log; /* take over the source's events */
+    bool merge_log;   /* take over the source's events */
     unsigned int leg; /* which migration this is, from 0: the only one of which the source's events are taken */
     uint64_t timeout_ns;
     uint64_t message_timeout_ns;

@@ -314,8 +314,7 @@ fail:
     return -1;
 }
 
-int ram_digests_send(const struct ram_digests *digests, struct stream *stream, uint64_t timeout_ns,
-                     struct error *error)
+int ram_digests_send(const struct ram_digests *digests, struct stream *stream, uint64_t timeout_ns, struct error *error)
 {
     const uint64_t most = STREAM_DATA_MAX / sizeof(uint64_t);
 
@@ -333,8 +332,8 @@ int ram_digests_send(const struct ram_digests *digests, struct stream *stream, u
     return 0;
 }
 
-int ram_digests_compare(const struct ram_digests *ours, const struct page_set *changed, struct machine *machine, const struct stream_record *record,
-                        struct ram_comparison *comparison, struct error *error)
+int ram_digests_compare(const struct ram_digests *ours, const struct page_set *changed, struct machine *machine,
+                        const struct stream_record *record, struct ram_comparison *comparison, struct error *error)
 {
     struct cursor cursor = cursor_over(record->data, record->size);
     uint64_t page = cursor_get_u64(&cursor);
@@ -364,8 +363,7 @@ int ram_digests_compare(const struct ram_digests *ours, const struct page_set *c
         if (theirs == ours->digest[record->instance][page])
             continue;
         if (!comparison->different++)
-            comparison->first_different =
-                machine_board(machine)->ram[record->instance].start + page * RAM_PAGE_SIZE;
+            comparison->first_different = machine_board(machine)->ram[record->instance].start + page * RAM_PAGE_SIZE;
     }
     return 0;
 }

@@ -71,7 +71,7 @@ struct ram_comparison {
 };
 
 /* changed: the pages that are left out, NULL for none. */
-int ram_digests_compare(const struct ram_digests *ours, const struct page_set *changed, struct machine *machine, const struct stream_record *record,
-                        struct ram_comparison *comparison, struct error *error);
+int ram_digests_compare(const struct ram_digests *ours, const struct page_set *changed, struct machine *machine,
+                        const struct stream_record *record, struct ram_comparison *comparison, struct error *error);
 
 #endif

@@ -17,12 +17,12 @@ struct source {
     struct source_config config;
     struct device_set set;
     struct stream stream;
-    struct buffer state;  /* one record at a time */
-    void *data;           /* a piece of a device's stream */
+    struct buffer state; /* one record at a time */
+    void *data;          /* a piece of a device's stream */
     struct ram_sender ram;
     struct precopy *precopy; /* NULL: everything goes after the stop */
     uint64_t start_ns;       /* of the migration: the first round, or the pause */
-    bool digests; /* the destination wants them */
+    bool digests;            /* the destination wants them */
     bool paused;
     uint64_t pause_start_ns;
     uint64_t alive_ns; /* when the destination heard last */
@@ -353,8 +353,8 @@ static enum handover_outcome resume_here(struct source *source, struct error *er
         return go_on_here(source, error);
     if (source->precopy)
         precopy_end_sessions(source->precopy);
-    if (device_set_recover(&source->set, &recovery) < 0 ||
-        machine_bind_interrupts(config->machine, &recovery) < 0 || machine_resume(config->machine, &recovery) < 0) {
+    if (device_set_recover(&source->set, &recovery) < 0 || machine_bind_interrupts(config->machine, &recovery) < 0 ||
+        machine_resume(config->machine, &recovery) < 0) {
         event_error(config->log, error);
         error_prefix(&recovery, "the migration failed (%.200s), and the guest cannot go on here", error->text);
         *error = recovery;

@@ -139,8 +139,8 @@ static int check_header(struct stream *stream, const struct header *header, stru
                           stream->received, stream->peer, type);
     if (length > types[type].maximum)
         return error_rule(error, "stream/invalid", 0,
-                          "record %" PRIu32 " (%s) from %s: %" PRIu64 " bytes are more than %" PRIu32,
-                          stream->received, types[type].name, stream->peer, length, types[type].maximum);
+                          "record %" PRIu32 " (%s) from %s: %" PRIu64 " bytes are more than %" PRIu32, stream->received,
+                          types[type].name, stream->peer, length, types[type].maximum);
     return 0;
 }
 
@@ -161,12 +161,12 @@ int stream_receive(struct stream *stream, struct stream_record *record, struct d
     if (!payload)
         return error_set(error, ENOMEM, "a record of %zu bytes from %s", length, stream->peer);
     if (io_read_full(stream->fd, payload, length + sizeof(crc), deadline, stream->peer, error) < 0)
-        return error_prefix(error, "record %" PRIu32 " (%s)", stream->received,
-                            stream_type_name(le32toh(header.type)));
+        return error_prefix(error, "record %" PRIu32 " (%s)", stream->received, stream_type_name(le32toh(header.type)));
     memcpy(&crc, payload + length, sizeof(crc));
     if (~crc32c(~0u, payload, length) != le32toh(crc))
-        return error_rule(error, "stream/invalid", 0, "record %" PRIu32 " (%s) from %s: the payload's checksum is wrong",
-                          stream->received, stream_type_name(le32toh(header.type)), stream->peer);
+        return error_rule(error, "stream/invalid", 0,
+                          "record %" PRIu32 " (%s) from %s: the payload's checksum is wrong", stream->received,
+                          stream_type_name(le32toh(header.type)), stream->peer);
     stream->received++;
     *record = (struct stream_record){
         .type = le32toh(header.type), .instance = le32toh(header.instance), .data = payload, .size = length};

@@ -22,30 +22,30 @@
 
 /* In the order in which they come; what comes out of it is refused. */
 enum stream_type {
-    STREAM_HELLO = 1,        /* both: magic, version, role, clock, host */
-    STREAM_BOARD = 2,        /* source: the board as a device tree */
-    STREAM_PREPARED = 3,     /* destination: the machine stands */
-    STREAM_RAM = 4,          /* instance: range. u64 offset into it, then pages */
-    STREAM_VM = 5,           /* clock, interrupt controller */
-    STREAM_VCPU = 6,         /* instance: vCPU */
-    STREAM_BOARD_STATE = 7,  /* serial port, test port */
-    STREAM_DEVICE_DATA = 8,  /* instance: device. Its own stream, in pieces */
-    STREAM_DEVICE_END = 9,   /* instance: device. u64 total bytes of it */
+    STREAM_HELLO = 1,         /* both: magic, version, role, clock, host */
+    STREAM_BOARD = 2,         /* source: the board as a device tree */
+    STREAM_PREPARED = 3,      /* destination: the machine stands */
+    STREAM_RAM = 4,           /* instance: range. u64 offset into it, then pages */
+    STREAM_VM = 5,            /* clock, interrupt controller */
+    STREAM_VCPU = 6,          /* instance: vCPU */
+    STREAM_BOARD_STATE = 7,   /* serial port, test port */
+    STREAM_DEVICE_DATA = 8,   /* instance: device. Its own stream, in pieces */
+    STREAM_DEVICE_END = 9,    /* instance: device. u64 total bytes of it */
     STREAM_DEVICE_STATE = 10, /* instance: device. What the VMM keeps for it */
-    STREAM_END = 11,         /* u64 pages of RAM, u64 records sent before, u64 the pause, by the destination's clock,
+    STREAM_END = 11,          /* u64 pages of RAM, u64 records sent before, u64 the pause, by the destination's clock,
                                 u64 its error, u64 the start of the first round, by that clock */
-    STREAM_READY = 12,       /* destination: everything is loaded and checked */
-    STREAM_COMMIT = 13,      /* source: the point of no return */
-    STREAM_RUNNING = 14,     /* destination: the guest runs. u64 when its vCPUs were resumed */
-    STREAM_DIGESTS = 15,     /* source: instance: range. u64 first page, then a u64 for each page */
-    STREAM_LOG = 16,         /* source: its events, a JSON array */
-    STREAM_BYE = 17,         /* source: nothing more comes */
-    STREAM_REFUSED = 18,     /* destination, before COMMIT: why not; nothing was started */
-    STREAM_NOT_STARTED = 19, /* destination, after COMMIT: why; no device left STOP, no vCPU entered */
-    STREAM_FAILED = 20,      /* destination, after COMMIT: why; the guest is the destination's and does not run */
-    STREAM_ALIVE = 21,       /* source, after PREPARED, before the first of what follows: the guest still works */
-    STREAM_RAM_ZERO = 22,    /* instance: range. u64 offset into it, u64 bytes: pages that were sent and are zero now */
-    STREAM_CANCELLED = 23,   /* source, before END: why the migration ends; the guest stays there */
+    STREAM_READY = 12,        /* destination: everything is loaded and checked */
+    STREAM_COMMIT = 13,       /* source: the point of no return */
+    STREAM_RUNNING = 14,      /* destination: the guest runs. u64 when its vCPUs were resumed */
+    STREAM_DIGESTS = 15,      /* source: instance: range. u64 first page, then a u64 for each page */
+    STREAM_LOG = 16,          /* source: its events, a JSON array */
+    STREAM_BYE = 17,          /* source: nothing more comes */
+    STREAM_REFUSED = 18,      /* destination, before COMMIT: why not; nothing was started */
+    STREAM_NOT_STARTED = 19,  /* destination, after COMMIT: why; no device left STOP, no vCPU entered */
+    STREAM_FAILED = 20,       /* destination, after COMMIT: why; the guest is the destination's and does not run */
+    STREAM_ALIVE = 21,        /* source, after PREPARED, before the first of what follows: the guest still works */
+    STREAM_RAM_ZERO = 22,  /* instance: range. u64 offset into it, u64 bytes: pages that were sent and are zero now */
+    STREAM_CANCELLED = 23, /* source, before END: why the migration ends; the guest stays there */
     STREAM_TYPES
 };
 
@@ -55,8 +55,8 @@ struct stream {
     uint32_t sent;
     uint32_t received;
     uint64_t bytes_sent;
-    uint64_t send_ns; /* spent sending them */
-    bool broken;      /* a record could not be sent, or not whole */
+    uint64_t send_ns;      /* spent sending them */
+    bool broken;           /* a record could not be sent, or not whole */
     struct buffer payload; /* of the record received last */
 };
 

@@ -70,7 +70,8 @@ void verification_conclude(struct verification *verification)
                       "%" PRIu64 " of %" PRIu64 " pages of RAM differ from the source's, the first at 0x%" PRIx64,
                       comparison->different, comparison->compared, comparison->first_different);
     else if (comparison->compared + comparison->changed != pages)
-        event_not_proven(verification->log, true, "RAM: digests of %" PRIu64 " of %" PRIu64 " pages came from the source",
+        event_not_proven(verification->log, true,
+                         "RAM: digests of %" PRIu64 " of %" PRIu64 " pages came from the source",
                          comparison->compared + comparison->changed, pages);
     if (comparison->changed)
         event_not_proven(verification->log, false,

@@ -28,9 +28,9 @@ bool report_knows(const json_t *object, const char *name)
 /* In the order in which they are printed; what is not known yet is null. */
 static json_t *new_report(void)
 {
-    json_t *report = json_pack("{s:s, s:n, s:n, s:n, s:n, s:[], s:[], s:[], s:[], s:[], s:[]}", "format", "stopcopy-report-1",
-                               "verdict", "status", "outcome", "outcome_text", "findings", "not_proven",
-                               "incomplete_because", "notes", "console", "checks");
+    json_t *report = json_pack("{s:s, s:n, s:n, s:n, s:n, s:[], s:[], s:[], s:[], s:[], s:[]}", "format",
+                               "stopcopy-report-1", "verdict", "status", "outcome", "outcome_text", "findings",
+                               "not_proven", "incomplete_because", "notes", "console", "checks");
     json_t *numbers = json_pack("{s:n, s:i, s:n, s:n, s:n, s:n, s:n, s:[], s:[], s:{}, s:[], s:n, s:n, s:[]}",
                                 "expected", "migrations", 0, "downtime_ns", "total_ns", "guest", "ram", "summary",
                                 "devices", "phases", "facts", "legs", "start_ns", "manifest", "manifests");

@@ -4,25 +4,31 @@
  * run keeps one; they are sent on as JSON, one event to a line, and merged by time. Thread safe. Every function takes a
  * log that is NULL and does nothing then.
  *
- * An event is a JSON object with `kind`, `role` (of the process), `leg` (the migration it belongs to, from 0),
- * `time_ns` (CLOCK_MONOTONIC) and the members of its kind. Numbers are integers, not negative; hex numbers are strings,
- * "0x" and 16 digits; members in brackets may be left out. Further members of scalar types are kept, and mean nothing
- * to the reports.
+ * An event is a JSON object with `kind`, `role` (of the process), `leg` (the migration it belongs to, from 0), `time_ns`
+ * (CLOCK_MONOTONIC) and the members of its kind. Numbers are integers, not negative; hex numbers are strings, "0x" and 16
+ * digits; members in brackets may be left out. Further members of scalar types are kept, and mean nothing to the reports.
  *
- *   expect      guest, migrations, devices          what has to be shown before the verdict can be a pass: a guest
- * whose work is judged (bool), how many migrations, how many devices at work manifest    version, kernel, cpu, command,
- * seed, time   command: array of strings; seed: hex; time: UTC, ISO 8601 phase       name, start_ns, end_ns, bytes a
- * step with its duration ("pause", "ram", "device-state", ...) arc         device, from, to, start_ns, ns      one
- * change of state of one device finding     rule, text                          a rule was broken note        text
- * worth saying, no rule broken not-proven  text, about_device                  bool: it concerns the device and makes
- * the verdict incomplete outcome     who, status, text                   who runs the guest: "source", "destination",
- * "none", "unknown", or "finished" when the guest has done all its work and been judged; status: the exit status. Every
- * migration has one of its own fact        name, value                         one number: see below device      index,
- * [name], [state_bytes], [ops_before], [ops_after], [in_flight_at_stop] of one leg; several events of a leg and an
- * index add up to one, and each may bring what its process knows chain       when, workload, device, index, parameter,
- * operations, digest, [expected], submitted, interrupts one workload chain at an instant: when is "pause" or "end";
- * device is the PCI slot; digest and expected are hex, and expected is left out where the model did not get there check
- * rule, result, text                  a rule of `stopcopy check` was tried: "pass", "fail" or "skip"
+ *   expect      guest, migrations, devices          what has to be shown before the verdict can be a pass: a guest whose
+ *                                                   work is judged (bool), how many migrations, how many devices at work
+ *   manifest    version, kernel, cpu, command, seed, time   command: array of strings; seed: hex; time: UTC, ISO 8601
+ *   phase       name, start_ns, end_ns, bytes       a step with its duration ("pause", "ram", "device-state", ...)
+ *   arc         device, from, to, start_ns, ns      one change of state of one device
+ *   finding     rule, text                          a rule was broken
+ *   note        text                                worth saying, no rule broken
+ *   console     text                                a line of the guest's console
+ *   not-proven  text, about_device                  bool: it concerns the device and makes the verdict incomplete
+ *   outcome     who, status, text                   who runs the guest: "source", "destination", "none", "unknown", or
+ *                                                   "finished" when the guest has done all its work and been judged;
+ *                                                   status: the exit status. Every migration has one of its own
+ *   fact        name, value                         one number: see below
+ *   device      index, [name], [state_bytes], [ops_before], [ops_after], [in_flight_at_stop]
+ *                                                   of one leg; several events of a leg and an index add up to one,
+ *                                                   and each may bring what its process knows
+ *   chain       when, workload, device, index, parameter, operations, digest, [expected], submitted, interrupts
+ *                                                   one workload chain at an instant: when is "pause" or "end"; device is
+ *                                                   the PCI slot; digest and expected are hex, and expected is left out
+ *                                                   where the model did not get there
+ *   check       rule, result, text                  a rule of `stopcopy check` was tried: "pass", "fail" or "skip"
  *
  * Facts that reports know: downtime_ns, total_ns, guest.blackout_ns, ram.bytes (sent), ram.pages (sent),
  * ram.pages_verified and ram.pages_unverified (by digest, on the destination). Every other is listed with its name.

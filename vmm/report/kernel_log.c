@@ -17,14 +17,27 @@
 
 /* How trouble that a device or its driver can cause begins, or what it has in it. */
 static const char *const signs[] = {
-    "WARNING:",         "BUG:",        "Oops",
-    "general protection fault", "KASAN",  "UBSAN",
-    "KFENCE",           "kmemleak",    "INFO: task",
-    "possible circular locking",       "inconsistent lock state",
-    "possible recursive locking",      "suspicious RCU usage",
-    "DMAR:",            "AMD-Vi: Event", "IO_PAGE_FAULT",
-    "arm-smmu",         "AER:",        "rcu: INFO",
-    "soft lockup",      "hard LOCKUP",
+    "WARNING:",
+    "BUG:",
+    "Oops",
+    "general protection fault",
+    "KASAN",
+    "UBSAN",
+    "KFENCE",
+    "kmemleak",
+    "INFO: task",
+    "possible circular locking",
+    "inconsistent lock state",
+    "possible recursive locking",
+    "suspicious RCU usage",
+    "DMAR:",
+    "AMD-Vi: Event",
+    "IO_PAGE_FAULT",
+    "arm-smmu",
+    "AER:",
+    "rcu: INFO",
+    "soft lockup",
+    "hard LOCKUP",
 };
 
 void kernel_log_open(struct kernel_log *kernel_log, struct event_log *log)

@@ -181,7 +181,8 @@ static void print_chain(const json_t *chain, FILE *file)
         fprintf(file, "device in slot %2lld, queue %2lld", report_number(chain, "device"),
                 report_number(chain, "index"));
     else if (strcmp(report_text(chain, "workload"), "uart") == 0)
-        fprintf(file, "device in slot %2lld, port %2lld ", report_number(chain, "device"), report_number(chain, "index"));
+        fprintf(file, "device in slot %2lld, port %2lld ", report_number(chain, "device"),
+                report_number(chain, "index"));
     else
         fprintf(file, "vCPU %2lld                   ", report_number(chain, "index"));
     /* The clock has no digest: the guest judges it, by what must hold of it at each sample. */

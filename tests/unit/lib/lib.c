@@ -47,8 +47,8 @@ Test(options, sizes)
     static const struct {
         const char *text;
         uint64_t bytes;
-    } good[] = {{"0", 0},           {"4096", 4096},   {"64K", 65536},     {"64k", 65536},
-                {"64KiB", 65536},   {"2G", 2ull << 30}, {"0x1000", 4096}, {"1TB", 1ull << 40}};
+    } good[] = {{"0", 0},         {"4096", 4096},     {"64K", 65536},   {"64k", 65536},
+                {"64KiB", 65536}, {"2G", 2ull << 30}, {"0x1000", 4096}, {"1TB", 1ull << 40}};
     static const char *const bad[] = {"", "M", "-1", " 1", "1X", "1MM", "99999999999999999999", "20000000T", "1.5G"};
     struct error error = ERROR_INIT;
     uint64_t bytes;
