@@ -252,20 +252,26 @@ static const char forged[] =
     "\"index\":0,\"parameter\":0,\"operations\":1006,\"digest\":\"0x0000000000000001\","
     "\"expected\":\"0x0000000000000001\",\"submitted\":0,\"interrupts\":0}, 5]";
 
+/* The number as a whole member, not as the beginning of another. */
+static bool log_has_number(struct fixture *fixture, unsigned int number)
+{
+    char before_another[32], last[32];
+
+    snprintf(before_another, sizeof(before_another), ": %u,", number);
+    snprintf(last, sizeof(last), ": %u}", number);
+    return log_has(fixture, before_another) || log_has(fixture, last);
+}
+
 Test(source_log, is_no_evidence_of_what_the_destination_did)
 {
     struct stream_record record = {.type = STREAM_LOG, .data = forged, .size = strlen(forged)};
     struct fixture fixture = {.log = event_log_new("destination", -1)};
 
     cr_assert(source_log_merge(fixture.log, 0, &record, &fixture.error) == 0, "%s", fixture.error.text);
-    cr_expect(log_has(&fixture, "taken") && log_has(&fixture, "77") && log_has(&fixture, "88"));
+    cr_expect(log_has(&fixture, "taken") && log_has_number(&fixture, 77) && log_has_number(&fixture, 88));
     cr_expect(!log_has(&fixture, "forged"));
-    for (unsigned int number = 1001; number <= 1006; number++) {
-        char text[16];
-
-        snprintf(text, sizeof(text), ": %u", number);
-        cr_expect(!log_has(&fixture, text), "%u", number);
-    }
+    for (unsigned int number = 1001; number <= 1006; number++)
+        cr_expect(!log_has_number(&fixture, number), "%u", number);
     tear_down(&fixture);
 }
 
