@@ -11,3 +11,4 @@ include tests/unit/report/local.mk
 include tests/unit/migrate/local.mk
 include tests/guest/local.mk
 include tests/e2e/local.mk
+include tests/model/local.mk
