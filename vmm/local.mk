@@ -10,5 +10,6 @@ include vmm/board/local.mk
 include vmm/vfio/local.mk
 include vmm/migrate/local.mk
 include vmm/proof/local.mk
+include vmm/check/local.mk
 include vmm/report/local.mk
 include vmm/cmd/local.mk
