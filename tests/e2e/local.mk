@@ -10,6 +10,7 @@ E2E_TESTS = \
 	tests/e2e/migrate.sh \
 	tests/e2e/precopy.sh \
 	tests/e2e/repeat.sh \
+	tests/e2e/share.sh \
 	tests/e2e/uart.sh \
 	tests/e2e/workloads.sh
 dist_check_SCRIPTS += $(E2E_TESTS)

@@ -39,6 +39,7 @@ enum key {
     KEY_MAX_ROUNDS,
     KEY_NO_CONVERGENCE,
     KEY_CHANNEL,
+    KEY_RAM,
     KEY_REPEAT,
     KEY_TO,
     KEY_FROM,
@@ -80,6 +81,9 @@ static const struct known_option known[] = {
     {OPTIONS_MIGRATE | OPTIONS_TO,
      {"on-no-convergence", KEY_NO_CONVERGENCE, "stop|give-up", 0,
       "after the last round stop all the same, or cancel the migration (stop)", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO,
+     {"ram", KEY_RAM, "copy|share", 0,
+      "send RAM, or hand its memory over as it is, to a destination on this host (copy)", 3}},
     {OPTIONS_MIGRATE, {"channel", KEY_CHANNEL, "unix|tcp", 0, "what the stream goes over (unix)", 3}},
     {OPTIONS_MIGRATE, {"repeat", KEY_REPEAT, "N", 0, "migrate N times, there and back again (1)", 3}},
     {OPTIONS_TO, {"to", KEY_TO, "CHANNEL", 0, "unix:PATH, tcp:HOST:PORT or fd:N of the destination", 3}},
@@ -251,6 +255,10 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
     case KEY_CHANNEL:
         options->channel_name = text;
         return choose("--channel", text, "unix", "tcp", error) < 0 ? -1 : 0;
+    case KEY_RAM:
+        chosen = choose("--ram", text, "copy", "share", error);
+        options->share_ram = chosen > 0;
+        return chosen < 0 ? -1 : 0;
     case KEY_REPEAT:
         return set_number("--repeat", text, 1, EVENT_LEGS_MAX, &options->repeat, error);
     default:
@@ -270,6 +278,22 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     else if (set_option(state->input, key, text, &error) < 0)
         argp_failure(state, STATUS_USAGE, 0, "%s", error.text);
     return 0;
+}
+
+/* Does the rest of the options allow for --ram share? If not, says why. */
+static bool can_share(const struct options *options, const char *name)
+{
+    const char *why = NULL;
+
+    if (!strcmp(options->channel_name, "tcp") || (options->channel && !strncmp(options->channel, "tcp:", 4)))
+        why = "TCP takes no memory along: RAM can be shared over a UNIX socket only";
+    else if (options->verify == VERIFY_DEFERRED)
+        why = "of shared RAM nothing is left to be verified once the guest runs: --verify can be full or off";
+    else if (options->faults.page_not_sent || options->faults.log_ignored)
+        why = "no page of shared RAM is sent, so none can be left out (--fault)";
+    if (why)
+        fprintf(stderr, "%s: --ram share: %s\n", name, why);
+    return !why;
 }
 
 int options_parse(int argc, char **argv, unsigned int which, const char *text, struct options *options)
@@ -325,6 +349,8 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
             return STATUS_USAGE;
         }
     }
+    if (options->share_ram && !can_share(options, name))
+        return STATUS_USAGE;
     if (options->faults.log_ignored && !options->pre_copy) {
         fprintf(stderr, "%s: --fault log-ignored: there is no dirty log without --mode pre-copy\n", name);
         return STATUS_USAGE;

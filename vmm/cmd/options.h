@@ -28,6 +28,7 @@ struct options {
     bool any_fault;
     enum verify_mode verify;
     bool no_p2p;
+    bool share_ram;
     bool pre_copy;
     struct precopy_limits precopy; /* of that */
     bool at_ops_given;

@@ -407,6 +407,8 @@ static int prepare_source(struct vmm_process *process, struct error *error)
                                           .fd = config->to,
                                           .peer = config->to_name,
                                           .no_p2p = options->no_p2p,
+                                          .share_ram = options->share_ram,
+                                          .stopped = process->now,
                                           .pre_copy = options->pre_copy,
                                           .limits = options->precopy,
                                           .attend = attend_guest,
@@ -433,7 +435,7 @@ static bool send_guest(struct vmm_process *process, enum status *status, struct 
 
     switch (source_migrate(process->source, error)) {
     case HANDOVER_DONE:
-        if (process->received && machine_progress(process->machine, process->now, NULL) == 0) {
+        if (process->received && process->now->chain_count) {
             log_work(process, process->leg, WORK_AFTER, process->start, process->now);
             log_work(process, process->leg + 1, WORK_BEFORE, process->start, process->now);
         }

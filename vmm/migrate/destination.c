@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/io.h"
 #include "vmm/migrate/device_load.h"
 #include "vmm/migrate/handover.h"
+#include "vmm/migrate/ram_share.h"
 #include "vmm/migrate/source_log.h"
 
 /* How far the stream has come: a record belongs to one of these, and there is no way back. */
@@ -25,6 +27,8 @@ struct destination {
     struct machine *machine; /* until it is the caller's */
     struct machine *running; /* once it is */
     struct ram_totals ram;
+    struct ram_shared shared; /* what RAM the machine is to have; its descriptors until that has them */
+    bool ram_is_shared;
     struct verification verification;
     enum load_stage stage;
     /* What is due next in it. */
@@ -65,6 +69,7 @@ void destination_free(struct destination *destination)
     /* It stops logs of the machine's memory. */
     verification_end(&destination->verification);
     machine_free(destination->machine);
+    ram_shared_close(&destination->shared);
     stream_close(&destination->stream);
     free(destination);
 }
@@ -100,6 +105,56 @@ static int check_tsc(struct destination *destination, const struct handover_hell
                       hello->guest_tsc, here);
 }
 
+/* RAM_SHARED, which not every source sends, and BOARD. */
+static int receive_board(struct destination *destination, struct stream_record *record, struct error *error)
+{
+    struct stream *stream = &destination->stream;
+    int fds[BOARD_RAM_RANGES_MAX];
+    size_t count = BOARD_RAM_RANGES_MAX;
+
+    if (stream_receive_fds(stream, record, fds, &count, wait_deadline(destination), error) < 0)
+        return -1;
+    if (record->type == STREAM_RAM_SHARED) {
+        if (ram_shared_receive(&destination->shared, record, fds, count, error) < 0)
+            return -1;
+        count = 0;
+        destination->ram_is_shared = true;
+        if (destination->config.verify == VERIFY_DEFERRED)
+            return error_set(error, 0,
+                             "the source shares its RAM, of which nothing is left to be verified once the guest runs: "
+                             "--verify deferred is not possible, full and off are");
+        if (stream_receive(stream, record, wait_deadline(destination), error) < 0)
+            return -1;
+    }
+    while (count)
+        io_close(&fds[--count]);
+    if (record->type != STREAM_BOARD)
+        return error_rule(error, "stream/invalid", 0, "%s sent %s where BOARD was due", stream->peer,
+                          stream_type_name(record->type));
+    return 0;
+}
+
+/* The machine of the board, with the source's RAM where that is shared. */
+static int build(struct destination *destination, const struct board *board, struct error *error)
+{
+    struct ram_shared *shared = &destination->shared;
+    int fds[BOARD_RAM_RANGES_MAX];
+
+    if (destination->ram_is_shared) {
+        if (shared->ranges != board->ram_ranges)
+            return error_rule(error, "stream/invalid", 0, "RAM_SHARED: %u descriptors for %u ranges of RAM",
+                              shared->ranges, board->ram_ranges);
+        memcpy(fds, shared->fd, sizeof(fds));
+        shared->ranges = 0;
+    }
+    destination->machine =
+        machine_new(board, destination->config.devices, destination->ram_is_shared ? fds : NULL, error);
+    if (!destination->machine)
+        return -1;
+    return destination->ram_is_shared ? ram_shared_check(shared, destination->machine, destination->config.log, error)
+                                      : 0;
+}
+
 static int prepare(struct destination *destination, struct error *error)
 {
     const struct destination_config *config = &destination->config;
@@ -111,18 +166,14 @@ static int prepare(struct destination *destination, struct error *error)
     if (handover_hello_receive(&destination->stream, true, &hello, wait_deadline(destination), error) < 0 ||
         handover_hello_send(&destination->stream, false, config->verify != VERIFY_OFF, 0, wait_deadline(destination),
                             error) < 0 ||
-        stream_receive(&destination->stream, &record, wait_deadline(destination), error) < 0)
+        receive_board(destination, &record, error) < 0)
         return -1;
-    if (record.type != STREAM_BOARD)
-        return error_rule(error, "stream/invalid", 0, "%s sent %s where BOARD was due", destination->stream.peer,
-                          stream_type_name(record.type));
     start = clock_now_ns();
     if (board_from_tree(record.data, record.size, &board, error) < 0 ||
         board_match(&board, config->devices, config->device_count, error) < 0 ||
         device_set_probe(&destination->set, config->no_p2p, error) < 0)
         return -1;
-    destination->machine = machine_new(&board, config->devices, NULL, error);
-    if (!destination->machine || check_tsc(destination, &hello, error) < 0)
+    if (build(destination, &board, error) < 0 || check_tsc(destination, &hello, error) < 0)
         return -1;
     event_phase(config->log, "destination-prepare", start, clock_now_ns(), 0);
     return send_record(destination, STREAM_PREPARED, NULL, 0, error);
@@ -192,6 +243,7 @@ static bool in_order(const struct destination *destination, const struct stream_
         return stage == LOAD_PREPARED;
     case STREAM_RAM:
     case STREAM_RAM_ZERO:
+        return rounds && !destination->ram_is_shared;
     case STREAM_VM:
         return rounds;
     case STREAM_CANCELLED:
@@ -316,8 +368,8 @@ static int before_start(struct destination *destination, struct proof_snapshot *
     /* The guest may have been stopped before it wrote its first progress: that is no failure of the migration. */
     if (machine_progress(destination->machine, paused, NULL) < 0)
         memset(paused, 0, sizeof(*paused));
-    if (verification_begin(&destination->verification, config->verify, destination->machine, &destination->set, error) <
-        0)
+    if (verification_begin(&destination->verification, config->verify, destination->ram_is_shared, destination->machine,
+                           &destination->set, error) < 0)
         return -1;
     if (config->faults && config->faults->interrupt_dropped)
         machine_drop_interrupt(destination->machine);

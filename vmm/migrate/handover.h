@@ -52,8 +52,10 @@ struct source_config {
     int fd;           /* connected; the migration closes it */
     const char *peer; /* how to name the destination */
     bool no_p2p;
-    bool pre_copy;                                     /* send RAM and devices' states while the guest works, too */
-    struct precopy_limits limits;                      /* of that */
+    bool share_ram;                 /* hand RAM over as it is (ram_share.h) */
+    struct proof_snapshot *stopped; /* filled in with the guest's progress at the stop; may be NULL */
+    bool pre_copy;                  /* send RAM and devices' states while the guest works, too */
+    struct precopy_limits limits;   /* of that */
     int (*attend)(void *context, struct error *error); /* as in struct precopy_config */
     void *attend_context;
     uint64_t timeout_ns; /* each wait for the destination */

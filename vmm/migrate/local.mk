@@ -11,7 +11,8 @@ libvmm_a_SOURCES += \
 	vmm/migrate/page_set.c vmm/migrate/page_set.h \
 	vmm/migrate/precopy.c vmm/migrate/precopy.h \
 	vmm/migrate/ram.c vmm/migrate/ram.h \
-	vmm/migrate/source.c \
+	vmm/migrate/ram_share.c vmm/migrate/ram_share.h \
+	vmm/migrate/source.c vmm/migrate/source_private.h vmm/migrate/source_send.c \
 	vmm/migrate/source_log.c vmm/migrate/source_log.h \
 	vmm/migrate/stream.c vmm/migrate/stream.h \
 	vmm/migrate/verification.c vmm/migrate/verification.h

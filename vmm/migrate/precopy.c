@@ -47,7 +47,8 @@ struct precopy *precopy_new(const struct precopy_config *config, struct error *e
         free(precopy);
         return NULL;
     }
-    if (page_set_init(&precopy->dirty, config->machine, error) < 0 || ram_sender_prepare(config->ram, error) < 0) {
+    if (config->ram &&
+        (page_set_init(&precopy->dirty, config->machine, error) < 0 || ram_sender_prepare(config->ram, error) < 0)) {
         precopy_free(precopy);
         return NULL;
     }
@@ -188,6 +189,12 @@ static void measure(struct precopy *precopy, uint64_t bytes, uint64_t ns)
     precopy->measured_bytes = precopy->measured_ns = 0;
 }
 
+/* Joins what was written of RAM to what is to be sent. */
+static int take_dirty(struct precopy *precopy, struct error *error)
+{
+    return precopy->config.ram ? dirty_tracking_take(&precopy->tracking, &precopy->dirty, error) : 0;
+}
+
 static int do_round(struct precopy *precopy, struct error *error)
 {
     const struct precopy_config *config = &precopy->config;
@@ -198,7 +205,7 @@ static int do_round(struct precopy *precopy, struct error *error)
     uint64_t devices_start, end;
     char name[64];
 
-    if (!precopy->tracking.incomplete && ram_send_pages(config->ram, &precopy->dirty, true, error) < 0)
+    if (config->ram && !precopy->tracking.incomplete && ram_send_pages(config->ram, &precopy->dirty, true, error) < 0)
         return -1;
     page_set_clear(&precopy->dirty);
     sending = config->stream->send_ns - sending;
@@ -285,12 +292,11 @@ int precopy_run(struct precopy *precopy, struct error *error)
     struct rest rest;
     bool ready;
 
-    if (dirty_tracking_start(&precopy->tracking, error) < 0 || start_devices(precopy, error) < 0 ||
-        dirty_tracking_take(&precopy->tracking, &precopy->dirty, error) < 0)
+    if ((precopy->config.ram && dirty_tracking_start(&precopy->tracking, error) < 0) ||
+        start_devices(precopy, error) < 0 || take_dirty(precopy, error) < 0)
         return -1;
     do {
-        if (do_round(precopy, error) < 0 || attend(precopy, error) < 0 ||
-            dirty_tracking_take(&precopy->tracking, &precopy->dirty, error) < 0)
+        if (do_round(precopy, error) < 0 || attend(precopy, error) < 0 || take_dirty(precopy, error) < 0)
             return -1;
         rest = estimate(precopy);
         ready = converged(precopy, &rest);
@@ -301,7 +307,9 @@ int precopy_run(struct precopy *precopy, struct error *error)
 
 int precopy_send_rest(struct precopy *precopy, struct error *error)
 {
-    if (dirty_tracking_take(&precopy->tracking, &precopy->dirty, error) < 0)
+    if (!precopy->config.ram)
+        return 0;
+    if (take_dirty(precopy, error) < 0)
         return -1;
     return ram_send_pages(precopy->config.ram, &precopy->dirty, false, error);
 }

@@ -23,7 +23,7 @@ struct precopy_config {
     struct machine *machine;
     struct device_set *set;
     struct stream *stream;
-    struct ram_sender *ram;
+    struct ram_sender *ram; /* NULL: RAM is shared, and only devices' states go in the rounds */
     struct precopy_limits limits;
     uint64_t timeout_ns;     /* of each record */
     bool ignore_device_logs; /* a fault put in on purpose */

@@ -5,57 +5,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/migrate/handover.h"
-#include "vmm/vfio/migration.h"
+#include "vmm/migrate/ram_share.h"
+#include "vmm/migrate/source_private.h"
 
 #define PAUSE_TIMEOUT_MS 5000u
 /* How long a destination that has hung up is listened to for its reason. */
 #define REASON_TIMEOUT_MS 500u
 #define ALIVE_PERIOD_NS 1000000000u
 
-struct source {
-    struct source_config config;
-    struct device_set set;
-    struct stream stream;
-    struct buffer state; /* one record at a time */
-    void *data;          /* a piece of a device's stream */
-    struct ram_sender ram;
-    struct precopy *precopy; /* NULL: everything goes after the stop */
-    uint64_t start_ns;       /* of the migration: the first round, or the pause */
-    bool digests;            /* the destination wants them */
-    bool paused;
-    uint64_t pause_start_ns;
-    uint64_t alive_ns; /* when the destination heard last */
-    /* The destination's clock less ours, known to within the error. */
-    int64_t clock_offset_ns;
-    uint64_t clock_error_ns;
-};
-
-static struct deadline wait_deadline(const struct source *source)
-{
-    return deadline_in_ns(source->config.timeout_ns);
-}
-
-static int send_record(struct source *source, enum stream_type type, uint32_t instance, const void *data, size_t size,
-                       struct error *error)
-{
-    return stream_send(&source->stream, type, instance, data, size, wait_deadline(source), error);
-}
-
-/* Sends what source->state holds. */
-static int send_state(struct source *source, enum stream_type type, uint32_t instance, struct error *error)
-{
-    if (source->state.failed)
-        return error_set(error, ENOMEM, "%s", stream_type_name(type));
-    return send_record(source, type, instance, source->state.data, source->state.size, error);
-}
-
 /* Waits for a record of this type; anything else, a refusal above all, is the error. */
 static int expect(struct source *source, enum stream_type type, struct stream_record *record, struct error *error)
 {
     char text[512];
 
-    if (stream_receive(&source->stream, record, wait_deadline(source), error) < 0)
+    if (stream_receive(&source->stream, record, source_deadline(source), error) < 0)
         return error_prefix(error, "waiting for %s", stream_type_name(type));
     if (record->type == type)
         return 0;
@@ -101,22 +64,25 @@ int source_prepare(struct source *source, struct error *error)
     uint64_t start = clock_now_ns();
     uint64_t guest_tsc;
 
-    if (device_set_probe(&source->set, config->no_p2p, error) < 0)
+    if ((config->share_ram && ram_share_possible(source->stream.fd, error) < 0) ||
+        device_set_probe(&source->set, config->no_p2p, error) < 0)
         return -1;
     guest_tsc = vm_guest_tsc(machine_vm(config->machine));
     if (config->faults && config->faults->tsc_ahead)
         guest_tsc += FAULT_TSC_AHEAD;
-    if (handover_hello_send(&source->stream, true, false, guest_tsc, wait_deadline(source), error) < 0 ||
-        handover_hello_receive(&source->stream, false, &hello, wait_deadline(source), error) < 0) {
+    if (handover_hello_send(&source->stream, true, false, guest_tsc, source_deadline(source), error) < 0 ||
+        handover_hello_receive(&source->stream, false, &hello, source_deadline(source), error) < 0) {
         if (source->stream.broken)
             ask_reason(source, error);
         return -1;
     }
     measure_clock(source, &hello, start, clock_now_ns());
     source->digests = hello.digests;
+    if (config->share_ram && ram_share_send(config->machine, &source->stream, source_deadline(source), error) < 0)
+        return -1;
     buffer_clear(&source->state);
     if (board_to_tree(machine_board(config->machine), &source->state, error) < 0 ||
-        send_state(source, STREAM_BOARD, 0, error) < 0 || expect(source, STREAM_PREPARED, &record, error) < 0)
+        source_send_state(source, STREAM_BOARD, 0, error) < 0 || expect(source, STREAM_PREPARED, &record, error) < 0)
         return -1;
     source->alive_ns = clock_now_ns();
     event_phase(config->log, "prepare", start, source->alive_ns, 0);
@@ -128,7 +94,7 @@ int source_keep_alive(struct source *source, struct error *error)
     if (clock_now_ns() - source->alive_ns < ALIVE_PERIOD_NS)
         return 0;
     source->alive_ns = clock_now_ns();
-    return send_record(source, STREAM_ALIVE, 0, NULL, 0, error);
+    return source_send_record(source, STREAM_ALIVE, 0, NULL, 0, error);
 }
 
 /* Pauses the vCPUs, stops the devices, and takes their interrupts on the way into the interrupt controller. */
@@ -154,124 +120,22 @@ static int stop_everything(struct source *source, struct error *error)
     return 0;
 }
 
-static int send_vcpus(struct source *source, struct error *error)
+/*
+ * While nobody runs the guest and its devices rest: what RAM and the guest's progress are now. RAM that is shared can be
+ * digested at no other time, for from COMMIT on the destination writes to it.
+ */
+static int take_stock(struct source *source, struct error *error)
 {
     const struct source_config *config = &source->config;
-    struct vm *vm = machine_vm(config->machine);
     uint64_t start = clock_now_ns();
-    uint64_t sent = source->stream.bytes_sent;
 
-    buffer_clear(&source->state);
-    if (vm_get_state(vm, &source->state, error) < 0 || send_state(source, STREAM_VM, 0, error) < 0)
-        return -1;
-    for (unsigned int vcpu = 0; vcpu < machine_board(config->machine)->vcpus; vcpu++) {
-        buffer_clear(&source->state);
-        if (vm_vcpu_get_state(vm, vcpu, &source->state, error) < 0)
-            return -1;
-        if (config->faults && config->faults->register_changed && vcpu == 0 &&
-            vm_vcpu_state_change_register(source->state.data, source->state.size, vcpu, error) < 0)
-            return -1;
-        if (send_state(source, STREAM_VCPU, vcpu, error) < 0)
-            return -1;
-    }
-    event_phase(config->log, "vcpu-state", start, clock_now_ns(), source->stream.bytes_sent - sent);
-    return 0;
-}
-
-static int send_board(struct source *source, struct error *error)
-{
-    buffer_clear(&source->state);
-    if (machine_get_board_state(source->config.machine, &source->state, error) < 0)
-        return -1;
-    return send_state(source, STREAM_BOARD_STATE, 0, error);
-}
-
-struct device_sink {
-    struct source *source;
-    unsigned int index;
-};
-
-static int send_piece(void *context, const void *data, size_t size, struct error *error)
-{
-    struct device_sink *sink = context;
-
-    return send_record(sink->source, STREAM_DEVICE_DATA, sink->index, data, size, error);
-}
-
-/* The session that STOP_COPY gave, or the one that goes on from PRE_COPY. *bytes: of it, sent before. */
-static struct vfio_data_session *take_session(struct source *source, unsigned int index, uint64_t *bytes)
-{
-    struct vfio_device *device = source->config.devices[index];
-    struct vfio_data_session *session = source->precopy ? precopy_take_session(source->precopy, index, bytes) : NULL;
-
-    return session ? session : device->ops->take_session(device);
-}
-
-static int send_device(struct source *source, unsigned int index, struct error *error)
-{
-    struct vfio_device *device = source->config.devices[index];
-    uint64_t before = 0;
-    struct vfio_data_session *session = take_session(source, index, &before);
-    struct device_sink sink = {.source = source, .index = index};
-    struct event_device_numbers numbers = EVENT_DEVICE_NUMBERS_UNKNOWN;
-    uint64_t start = clock_now_ns();
-    uint64_t bytes = 0, total;
-    int result;
-
-    if (!session)
-        return error_rule(error, "device/no-session", 0,
-                          "device %u (%s): STOP_COPY gave no data transfer session (data_fd)", index, device->name);
-    result = migration_read_all(session, source->data, STREAM_DATA_MAX, send_piece, &sink, &bytes, error);
-    device->ops->session_close(session);
-    if (result < 0)
-        return error_prefix(error, "device %u (%s): saving its state", index, device->name);
-    total = htole64(before + bytes);
-    if (send_record(source, STREAM_DEVICE_END, index, &total, sizeof(total), error) < 0)
-        return -1;
-    buffer_clear(&source->state);
-    if (machine_get_device_state(source->config.machine, index, &source->state, error) < 0 ||
-        send_state(source, STREAM_DEVICE_STATE, index, error) < 0)
-        return -1;
-    event_phase(source->config.log, "device-state", start, clock_now_ns(), bytes);
-    numbers.state_bytes = before + bytes;
-    event_device(source->config.log, source->config.leg, index, device->name, &numbers);
-    return 0;
-}
-
-/* What of RAM the destination has not got, or not as it is now. */
-static int send_ram(struct source *source, struct error *error)
-{
-    uint64_t start = clock_now_ns();
-    uint64_t before = source->ram.totals.bytes;
-    int result = source->precopy ? precopy_send_rest(source->precopy, error) : ram_send_all(&source->ram, error);
-
-    event_phase(source->config.log, "ram", start, clock_now_ns(), source->ram.totals.bytes - before);
-    return result;
-}
-
-static int send_everything(struct source *source, struct error *error)
-{
-    const struct source_config *config = &source->config;
-    struct {
-        uint64_t pages, records, paused_ns, clock_error_ns, start_ns;
-    } end; /* STREAM_END's payload */
-
-    if (send_ram(source, error) < 0)
-        return -1;
-    if (send_vcpus(source, error) < 0 || send_board(source, error) < 0)
-        return -1;
-    for (unsigned int i = 0; i < config->device_count; i++)
-        if (send_device(source, i, error) < 0)
-            return -1;
-    end.pages = htole64(source->ram.totals.pages);
-    end.records = htole64(source->stream.sent);
-    end.paused_ns = htole64(source->pause_start_ns + (uint64_t)source->clock_offset_ns);
-    end.clock_error_ns = htole64(source->clock_error_ns);
-    end.start_ns = htole64(source->start_ns + (uint64_t)source->clock_offset_ns);
-    if (send_record(source, STREAM_END, 0, &end, sizeof(end), error) < 0)
-        return -1;
-    event_fact(config->log, "ram.bytes", source->ram.totals.bytes);
-    event_fact(config->log, "ram.pages", source->ram.totals.pages);
+    if (config->stopped && machine_progress(config->machine, config->stopped, NULL) < 0)
+        memset(config->stopped, 0, sizeof(*config->stopped));
+    if (!config->share_ram || !source->digests)
+        return 0;
+    if (ram_digests_take(config->machine, &source->at_stop, error) < 0)
+        return error_prefix(error, "digesting shared RAM");
+    event_phase(config->log, "verify-source", start, clock_now_ns(), 0);
     return 0;
 }
 
@@ -289,10 +153,10 @@ static enum handover_outcome hand_over(struct source *source, struct error *erro
     if (expect(source, STREAM_READY, &record, error) < 0)
         return HANDOVER_ON_SOURCE;
     event_phase(source->config.log, "wait-ready", start, clock_now_ns(), 0);
-    if (send_record(source, STREAM_COMMIT, 0, NULL, 0, error) < 0)
+    if (source_send_record(source, STREAM_COMMIT, 0, NULL, 0, error) < 0)
         return HANDOVER_ON_SOURCE;
     start = clock_now_ns();
-    if (stream_receive(&source->stream, &record, wait_deadline(source), error) < 0) {
+    if (stream_receive(&source->stream, &record, source_deadline(source), error) < 0) {
         error_prefix(error, "after COMMIT, waiting for RUNNING");
         return HANDOVER_UNKNOWN;
     }
@@ -353,6 +217,8 @@ static enum handover_outcome resume_here(struct source *source, struct error *er
         return go_on_here(source, error);
     if (source->precopy)
         precopy_end_sessions(source->precopy);
+    if (source->at_stop.ranges)
+        ram_share_check_unwritten(config->machine, &source->at_stop, config->log);
     if (device_set_recover(&source->set, &recovery) < 0 || machine_bind_interrupts(config->machine, &recovery) < 0 ||
         machine_resume(config->machine, &recovery) < 0) {
         event_error(config->log, error);
@@ -366,33 +232,43 @@ static enum handover_outcome resume_here(struct source *source, struct error *er
     return HANDOVER_ON_SOURCE;
 }
 
+/* Of RAM as it was at the stop: copied RAM has not been written since. */
+static void send_digests(struct source *source)
+{
+    const struct source_config *config = &source->config;
+    struct error error = ERROR_INIT;
+    uint64_t start = clock_now_ns();
+    int result = 0;
+
+    if (!config->share_ram) {
+        result = ram_digests_take(config->machine, &source->at_stop, &error);
+        event_phase(config->log, "verify-source", start, clock_now_ns(), 0);
+    }
+    if (result < 0 || ram_digests_send(&source->at_stop, &source->stream, config->timeout_ns, &error) < 0)
+        event_not_proven(config->log, false, "RAM was not compared: %s", error.text);
+    ram_digests_free(&source->at_stop);
+}
+
 /* After RUNNING: what is left of this end's devices is put to rest, and the destination gets what it compares. */
 static void finish(struct source *source)
 {
     const struct source_config *config = &source->config;
-    struct ram_digests ours = {0};
     struct error error = ERROR_INIT;
     json_t *events;
     char *text = NULL;
-    uint64_t start = clock_now_ns();
 
     for (size_t i = 0; i < config->device_count; i++)
         if (device_set_arc(&source->set, i, VFIO_DEVICE_STATE_STOP, &error) < 0)
             event_error(config->log, &error);
     if (source->precopy)
         precopy_stop_tracking(source->precopy);
-    if (source->digests) {
-        if (ram_digests_take(config->machine, &ours, &error) < 0 ||
-            ram_digests_send(&ours, &source->stream, config->timeout_ns, &error) < 0)
-            event_not_proven(config->log, false, "RAM was not compared: %s", error.text);
-        ram_digests_free(&ours);
-        event_phase(config->log, "verify-source", start, clock_now_ns(), 0);
-    }
+    if (source->digests)
+        send_digests(source);
     events = event_log_events(config->log);
     if (events)
         text = json_dumps(events, JSON_COMPACT);
-    if (!text || send_record(source, STREAM_LOG, 0, text, strlen(text), &error) < 0 ||
-        send_record(source, STREAM_BYE, 0, NULL, 0, &error) < 0)
+    if (!text || source_send_record(source, STREAM_LOG, 0, text, strlen(text), &error) < 0 ||
+        source_send_record(source, STREAM_BYE, 0, NULL, 0, &error) < 0)
         event_note(config->log, "the destination did not get this end's log: %s", error.text);
     json_decref(events);
     free(text);
@@ -429,6 +305,7 @@ void source_free(struct source *source)
         return;
     precopy_free(source->precopy);
     ram_sender_free(&source->ram);
+    ram_digests_free(&source->at_stop);
     stream_close(&source->stream);
     buffer_free(&source->state);
     free(source->data);
@@ -442,7 +319,7 @@ static int send_live(struct source *source, struct error *error)
     struct precopy_config precopy_config = {.machine = config->machine,
                                             .set = &source->set,
                                             .stream = &source->stream,
-                                            .ram = &source->ram,
+                                            .ram = config->share_ram ? NULL : &source->ram,
                                             .limits = config->limits,
                                             .timeout_ns = config->timeout_ns,
                                             .attend = config->attend,
@@ -470,7 +347,7 @@ enum handover_outcome source_migrate(struct source *source, struct error *error)
 
     source->start_ns = clock_now_ns();
     if ((source->config.pre_copy && send_live(source, error) < 0) || stop_everything(source, error) < 0 ||
-        send_everything(source, error) < 0)
+        take_stock(source, error) < 0 || source_send_everything(source, error) < 0)
         cancel(source, error);
     else
         outcome = hand_over(source, error);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/io.h"
+#include "vmm/board/machine.h"
 
 #define TEXT_MAX 1024u
 
@@ -43,6 +44,7 @@ static const struct {
     [STREAM_FAILED] = {"FAILED", TEXT_MAX},
     [STREAM_DIGESTS] = {"DIGESTS", STREAM_DATA_MAX + 8},
     [STREAM_LOG] = {"LOG", 8 << 20},
+    [STREAM_RAM_SHARED] = {"RAM_SHARED", 24 * BOARD_RAM_RANGES_MAX},
     [STREAM_BYE] = {"BYE", 0},
     [STREAM_ALIVE] = {"ALIVE", 0},
     [STREAM_RAM_ZERO] = {"RAM_ZERO", 16},
@@ -86,35 +88,65 @@ static uint32_t header_crc(const struct header *header)
     return ~crc32c(~0u, header, offsetof(struct header, crc));
 }
 
-int stream_send_parts(struct stream *stream, enum stream_type type, uint32_t instance, const void *head,
-                      size_t head_size, const void *data, size_t size, struct deadline deadline, struct error *error)
+/* What goes into a record, in up to two parts, and along with it. */
+struct content {
+    const void *head;
+    size_t head_size;
+    const void *data;
+    size_t size;
+    const int *fds;
+    size_t fd_count;
+};
+
+static int send_content(struct stream *stream, enum stream_type type, uint32_t instance, const struct content *content,
+                        struct deadline deadline, struct error *error)
 {
+    size_t length = content->head_size + content->size;
     struct header header = {.type = htole32(type),
                             .instance = htole32(instance),
-                            .length = htole64(head_size + size),
+                            .length = htole64(length),
                             .sequence = htole32(stream->sent)};
-    uint32_t crc = htole32(~crc32c(crc32c(~0u, head, head_size), data, size));
+    uint32_t crc = htole32(~crc32c(crc32c(~0u, content->head, content->head_size), content->data, content->size));
     uint64_t start = clock_now_ns();
-    struct iovec parts[4] = {{&header, sizeof(header)}, {(void *)head, head_size}, {(void *)data, size}, {&crc, 4}};
+    struct iovec parts[4] = {{&header, sizeof(header)},
+                             {(void *)content->head, content->head_size},
+                             {(void *)content->data, content->size},
+                             {&crc, 4}};
 
-    if (head_size + size > types[type].maximum)
+    if (length > types[type].maximum)
         return error_set(error, EMSGSIZE, "sending %s to %s: %zu bytes are more than the %" PRIu32 " of such a record",
-                         stream_type_name(type), stream->peer, head_size + size, types[type].maximum);
+                         stream_type_name(type), stream->peer, length, types[type].maximum);
     header.crc = htole32(header_crc(&header));
-    if (io_send(stream->fd, parts, 4, NULL, 0, deadline, stream->peer, error) < 0) {
+    if (io_send(stream->fd, parts, 4, content->fds, content->fd_count, deadline, stream->peer, error) < 0) {
         stream->broken = true;
         return error_prefix(error, "sending %s", stream_type_name(type));
     }
     stream->sent++;
-    stream->bytes_sent += sizeof(header) + head_size + size + sizeof(crc);
+    stream->bytes_sent += sizeof(header) + length + sizeof(crc);
     stream->send_ns += clock_now_ns() - start;
     return 0;
+}
+
+int stream_send_parts(struct stream *stream, enum stream_type type, uint32_t instance, const void *head,
+                      size_t head_size, const void *data, size_t size, struct deadline deadline, struct error *error)
+{
+    struct content content = {.head = head, .head_size = head_size, .data = data, .size = size};
+
+    return send_content(stream, type, instance, &content, deadline, error);
 }
 
 int stream_send(struct stream *stream, enum stream_type type, uint32_t instance, const void *data, size_t size,
                 struct deadline deadline, struct error *error)
 {
     return stream_send_parts(stream, type, instance, NULL, 0, data, size, deadline, error);
+}
+
+int stream_send_fds(struct stream *stream, enum stream_type type, uint32_t instance, const void *data, size_t size,
+                    const int *fds, size_t fd_count, struct deadline deadline, struct error *error)
+{
+    struct content content = {.data = data, .size = size, .fds = fds, .fd_count = fd_count};
+
+    return send_content(stream, type, instance, &content, deadline, error);
 }
 
 int stream_send_text(struct stream *stream, enum stream_type type, const char *text, struct deadline deadline,
@@ -144,33 +176,69 @@ static int check_header(struct stream *stream, const struct header *header, stru
     return 0;
 }
 
-int stream_receive(struct stream *stream, struct stream_record *record, struct deadline deadline, struct error *error)
+/* What follows the header. */
+static int receive_payload(struct stream *stream, const struct header *header, struct stream_record *record,
+                           struct deadline deadline, struct error *error)
 {
-    struct header header;
+    uint32_t type = le32toh(header->type);
     uint8_t *payload;
     size_t length;
     uint32_t crc;
 
-    if (io_read_full(stream->fd, &header, sizeof(header), deadline, stream->peer, error) < 0)
-        return error_prefix(error, "record %" PRIu32, stream->received);
-    if (check_header(stream, &header, error) < 0)
+    if (check_header(stream, header, error) < 0)
         return -1;
-    length = le64toh(header.length);
+    length = le64toh(header->length);
     buffer_clear(&stream->payload);
     payload = buffer_extend(&stream->payload, length + sizeof(crc));
     if (!payload)
         return error_set(error, ENOMEM, "a record of %zu bytes from %s", length, stream->peer);
     if (io_read_full(stream->fd, payload, length + sizeof(crc), deadline, stream->peer, error) < 0)
-        return error_prefix(error, "record %" PRIu32 " (%s)", stream->received, stream_type_name(le32toh(header.type)));
+        return error_prefix(error, "record %" PRIu32 " (%s)", stream->received, stream_type_name(type));
     memcpy(&crc, payload + length, sizeof(crc));
     if (~crc32c(~0u, payload, length) != le32toh(crc))
         return error_rule(error, "stream/invalid", 0,
                           "record %" PRIu32 " (%s) from %s: the payload's checksum is wrong", stream->received,
-                          stream_type_name(le32toh(header.type)), stream->peer);
+                          stream_type_name(type), stream->peer);
     stream->received++;
-    *record = (struct stream_record){
-        .type = le32toh(header.type), .instance = le32toh(header.instance), .data = payload, .size = length};
+    *record =
+        (struct stream_record){.type = type, .instance = le32toh(header->instance), .data = payload, .size = length};
     return 0;
+}
+
+int stream_receive(struct stream *stream, struct stream_record *record, struct deadline deadline, struct error *error)
+{
+    struct header header;
+
+    if (io_read_full(stream->fd, &header, sizeof(header), deadline, stream->peer, error) < 0)
+        return error_prefix(error, "record %" PRIu32, stream->received);
+    return receive_payload(stream, &header, record, deadline, error);
+}
+
+int stream_receive_fds(struct stream *stream, struct stream_record *record, int *fds, size_t *fd_count,
+                       struct deadline deadline, struct error *error)
+{
+    struct header header;
+    size_t room = *fd_count;
+    ssize_t first;
+
+    /* The kernel gives descriptors with the first byte that they were sent with. */
+    *fd_count = 0;
+    first = io_receive(stream->fd, &header, sizeof(header), fds, &room, deadline, stream->peer, error);
+    if (first > 0)
+        *fd_count = room;
+    if (first == 0)
+        error_set(error, ECONNRESET, "%s closed the connection after 0 of %zu bytes", stream->peer, sizeof(header));
+    if (first <= 0 || io_read_full(stream->fd, (char *)&header + first, sizeof(header) - (size_t)first, deadline,
+                                   stream->peer, error) < 0) {
+        error_prefix(error, "record %" PRIu32, stream->received);
+        goto fail;
+    }
+    if (receive_payload(stream, &header, record, deadline, error) == 0)
+        return 0;
+fail:
+    while (*fd_count)
+        io_close(&fds[--*fd_count]);
+    return -1;
 }
 
 void stream_text(const struct stream_record *record, char *text, size_t size)

@@ -44,8 +44,10 @@ enum stream_type {
     STREAM_NOT_STARTED = 19,  /* destination, after COMMIT: why; no device left STOP, no vCPU entered */
     STREAM_FAILED = 20,       /* destination, after COMMIT: why; the guest is the destination's and does not run */
     STREAM_ALIVE = 21,        /* source, after PREPARED, before the first of what follows: the guest still works */
-    STREAM_RAM_ZERO = 22,  /* instance: range. u64 offset into it, u64 bytes: pages that were sent and are zero now */
-    STREAM_CANCELLED = 23, /* source, before END: why the migration ends; the guest stays there */
+    STREAM_RAM_ZERO = 22,   /* instance: range. u64 offset into it, u64 bytes: pages that were sent and are zero now */
+    STREAM_CANCELLED = 23,  /* source, before END: why the migration ends; the guest stays there */
+    STREAM_RAM_SHARED = 24, /* source, before BOARD: RAM's memfds, attached by SCM_RIGHTS, and for each u64 st_dev,
+                               u64 st_ino, u64 size */
     STREAM_TYPES
 };
 
@@ -77,12 +79,19 @@ int stream_send(struct stream *stream, enum stream_type type, uint32_t instance,
 /* The same, with the payload in two parts. */
 int stream_send_parts(struct stream *stream, enum stream_type type, uint32_t instance, const void *head,
                       size_t head_size, const void *data, size_t size, struct deadline deadline, struct error *error);
+/* The same with descriptors (SCM_RIGHTS, UNIX sockets only), attached to the record's first byte. They stay the caller's. */
+int stream_send_fds(struct stream *stream, enum stream_type type, uint32_t instance, const void *data, size_t size,
+                    const int *fds, size_t fd_count, struct deadline deadline, struct error *error);
 /* A record whose payload is a text: REFUSED, NOT_STARTED, FAILED. */
 int stream_send_text(struct stream *stream, enum stream_type type, const char *text, struct deadline deadline,
                      struct error *error);
 
 /* Receives the next record, whole and checked. Errors have the rule "stream/invalid" where what came is not a record. */
 int stream_receive(struct stream *stream, struct stream_record *record, struct deadline deadline, struct error *error);
+
+/* The same, with the descriptors that came with it: at most *fd_count, and then as many as came, which are the caller's. */
+int stream_receive_fds(struct stream *stream, struct stream_record *record, int *fds, size_t *fd_count,
+                       struct deadline deadline, struct error *error);
 
 /* The payload as printable, NUL-terminated text. */
 void stream_text(const struct stream_record *record, char *text, size_t size);

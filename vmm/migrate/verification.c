@@ -3,13 +3,16 @@
 
 #include <inttypes.h>
 
-int verification_begin(struct verification *verification, enum verify_mode mode, struct machine *machine,
+int verification_begin(struct verification *verification, enum verify_mode mode, bool shared, struct machine *machine,
                        struct device_set *set, struct error *error)
 {
     uint64_t start = clock_now_ns();
 
-    *verification = (struct verification){
-        .mode = mode, .machine = machine, .log = set->log, .tracking = {.machine = machine, .set = set}};
+    *verification = (struct verification){.mode = mode,
+                                          .shared = shared,
+                                          .machine = machine,
+                                          .log = set->log,
+                                          .tracking = {.machine = machine, .set = set}};
     if (mode == VERIFY_OFF)
         return 0;
     if (mode == VERIFY_FULL) {
@@ -58,14 +61,23 @@ void verification_conclude(struct verification *verification)
     uint64_t pages = 0;
 
     if (verification->mode == VERIFY_OFF) {
-        event_not_proven(verification->log, false, "RAM was not compared with the source's (--verify off)");
+        event_not_proven(verification->log, false,
+                         verification->shared
+                             ? "RAM is the source's own memory; that nobody wrote to it between the stop and the start "
+                               "was not compared (--verify off)"
+                             : "RAM was not compared with the source's (--verify off)");
         return;
     }
     for (unsigned int range = 0; range < verification->digests.ranges; range++)
         pages += verification->digests.pages[range];
     event_fact(verification->log, "ram.pages_verified", comparison->compared);
     event_fact(verification->log, "ram.pages_unverified", pages - comparison->compared);
-    if (comparison->different)
+    if (comparison->different && verification->shared)
+        event_finding(verification->log, "ram/written-while-stopped",
+                      "%" PRIu64 " of %" PRIu64 " pages of shared RAM were written between the source's stop and the "
+                      "start here, the first at 0x%" PRIx64,
+                      comparison->different, comparison->compared, comparison->first_different);
+    else if (comparison->different)
         event_finding(verification->log, "ram/page-differs",
                       "%" PRIu64 " of %" PRIu64 " pages of RAM differ from the source's, the first at 0x%" PRIx64,
                       comparison->different, comparison->compared, comparison->first_different);

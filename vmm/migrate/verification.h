@@ -20,6 +20,7 @@ struct verification {
     enum verify_mode mode;
     struct machine *machine;
     struct event_log *log;
+    bool shared; /* RAM is the source's own: what is proven is that nobody wrote between its stop and the start here */
     struct ram_digests digests;
     struct ram_comparison comparison;
     struct dirty_tracking tracking;
@@ -27,7 +28,7 @@ struct verification {
 };
 
 /* Before the guest starts, its devices in STOP. */
-int verification_begin(struct verification *verification, enum verify_mode mode, struct machine *machine,
+int verification_begin(struct verification *verification, enum verify_mode mode, bool shared, struct machine *machine,
                        struct device_set *set, struct error *error);
 /* Once it runs. */
 int verification_go_on(struct verification *verification, struct error *error);

@@ -198,6 +198,22 @@ static void print_chain(const json_t *chain, FILE *file)
                 known ? report_text(chain, "digest_expected") : "");
 }
 
+/* Of shared RAM there is one copy: its identity is compared, and a digest shows that nobody wrote to it meanwhile. */
+static void print_ram_verified(const json_t *report, FILE *file)
+{
+    const json_t *ram = json_object_get(report, "ram");
+    json_int_t shared = report_number(json_object_get(report, "facts"), "ram.shared_ranges");
+    json_int_t verified = report_number(ram, "pages_verified");
+
+    if (shared)
+        fprintf(file, "RAM: %lld memfd%s shared, the same on both sides by st_dev and st_ino\n", shared,
+                shared > 1 ? "s" : "");
+    if (verified && shared)
+        fprintf(file, "RAM: nobody wrote to %lld pages between the stop and the start, by digest\n", verified);
+    else if (verified)
+        fprintf(file, "RAM: %lld pages are the same on both sides, by digest\n", verified);
+}
+
 static void print_verified(const json_t *report, FILE *file)
 {
     const json_t *chains = json_object_get(json_object_get(report, "guest"), "chains");
@@ -209,8 +225,7 @@ static void print_verified(const json_t *report, FILE *file)
         fprintf(file, "\nThe guest's work at the %s\n", report_text(json_array_get(chains, 0), "at"));
     json_array_foreach (chains, i, entry)
         print_chain(entry, file);
-    if (report_number(ram, "pages_verified"))
-        fprintf(file, "RAM: %lld pages are the same on both sides, by digest\n", report_number(ram, "pages_verified"));
+    print_ram_verified(report, file);
     if (report_number(ram, "pages_unverified"))
         fprintf(file, "RAM: %lld pages could not be compared\n", report_number(ram, "pages_unverified"));
     json_array_foreach (json_object_get(report, "checks"), i, entry) {

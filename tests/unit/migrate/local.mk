@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram \
-	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination tests/unit/migrate/after_running tests/unit/migrate/source tests/unit/migrate/conclude
+	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination tests/unit/migrate/after_running tests/unit/migrate/source tests/unit/migrate/conclude tests/unit/migrate/ram_share
 TESTS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram \
-	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination tests/unit/migrate/after_running tests/unit/migrate/source tests/unit/migrate/conclude
+	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination tests/unit/migrate/after_running tests/unit/migrate/source tests/unit/migrate/conclude tests/unit/migrate/ram_share
 endif
 tests_unit_migrate_stream_SOURCES = tests/unit/migrate/stream.c
 tests_unit_migrate_stream_CFLAGS = $(UNIT_CFLAGS)
@@ -30,3 +30,6 @@ tests_unit_migrate_source_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
 tests_unit_migrate_conclude_SOURCES = tests/unit/migrate/conclude.c
 tests_unit_migrate_conclude_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_migrate_conclude_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
+tests_unit_migrate_ram_share_SOURCES = tests/unit/migrate/ram_share.c
+tests_unit_migrate_ram_share_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_migrate_ram_share_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <endian.h>
+#include <errno.h>
+
+#include "vmm/migrate/source_private.h"
+#include "vmm/vfio/migration.h"
+
+int source_send_record(struct source *source, enum stream_type type, uint32_t instance, const void *data, size_t size,
+                       struct error *error)
+{
+    return stream_send(&source->stream, type, instance, data, size, source_deadline(source), error);
+}
+
+int source_send_state(struct source *source, enum stream_type type, uint32_t instance, struct error *error)
+{
+    if (source->state.failed)
+        return error_set(error, ENOMEM, "%s", stream_type_name(type));
+    return source_send_record(source, type, instance, source->state.data, source->state.size, error);
+}
+
+static int send_vcpus(struct source *source, struct error *error)
+{
+    const struct source_config *config = &source->config;
+    struct vm *vm = machine_vm(config->machine);
+    uint64_t start = clock_now_ns();
+    uint64_t sent = source->stream.bytes_sent;
+
+    buffer_clear(&source->state);
+    if (vm_get_state(vm, &source->state, error) < 0 || source_send_state(source, STREAM_VM, 0, error) < 0)
+        return -1;
+    for (unsigned int vcpu = 0; vcpu < machine_board(config->machine)->vcpus; vcpu++) {
+        buffer_clear(&source->state);
+        if (vm_vcpu_get_state(vm, vcpu, &source->state, error) < 0)
+            return -1;
+        if (config->faults && config->faults->register_changed && vcpu == 0 &&
+            vm_vcpu_state_change_register(source->state.data, source->state.size, vcpu, error) < 0)
+            return -1;
+        if (source_send_state(source, STREAM_VCPU, vcpu, error) < 0)
+            return -1;
+    }
+    event_phase(config->log, "vcpu-state", start, clock_now_ns(), source->stream.bytes_sent - sent);
+    return 0;
+}
+
+static int send_board(struct source *source, struct error *error)
+{
+    buffer_clear(&source->state);
+    if (machine_get_board_state(source->config.machine, &source->state, error) < 0)
+        return -1;
+    return source_send_state(source, STREAM_BOARD_STATE, 0, error);
+}
+
+struct device_sink {
+    struct source *source;
+    unsigned int index;
+};
+
+static int send_piece(void *context, const void *data, size_t size, struct error *error)
+{
+    struct device_sink *sink = context;
+
+    return source_send_record(sink->source, STREAM_DEVICE_DATA, sink->index, data, size, error);
+}
+
+/* The session that STOP_COPY gave, or the one that goes on from PRE_COPY. *bytes: of it, sent before. */
+static struct vfio_data_session *take_session(struct source *source, unsigned int index, uint64_t *bytes)
+{
+    struct vfio_device *device = source->config.devices[index];
+    struct vfio_data_session *session = source->precopy ? precopy_take_session(source->precopy, index, bytes) : NULL;
+
+    return session ? session : device->ops->take_session(device);
+}
+
+static int send_device(struct source *source, unsigned int index, struct error *error)
+{
+    struct vfio_device *device = source->config.devices[index];
+    uint64_t before = 0;
+    struct vfio_data_session *session = take_session(source, index, &before);
+    struct device_sink sink = {.source = source, .index = index};
+    struct event_device_numbers numbers = EVENT_DEVICE_NUMBERS_UNKNOWN;
+    uint64_t start = clock_now_ns();
+    uint64_t bytes = 0, total;
+    int result;
+
+    if (!session)
+        return error_rule(error, "device/no-session", 0,
+                          "device %u (%s): STOP_COPY gave no data transfer session (data_fd)", index, device->name);
+    result = migration_read_all(session, source->data, STREAM_DATA_MAX, send_piece, &sink, &bytes, error);
+    device->ops->session_close(session);
+    if (result < 0)
+        return error_prefix(error, "device %u (%s): saving its state", index, device->name);
+    total = htole64(before + bytes);
+    if (source_send_record(source, STREAM_DEVICE_END, index, &total, sizeof(total), error) < 0)
+        return -1;
+    buffer_clear(&source->state);
+    if (machine_get_device_state(source->config.machine, index, &source->state, error) < 0 ||
+        source_send_state(source, STREAM_DEVICE_STATE, index, error) < 0)
+        return -1;
+    event_phase(source->config.log, "device-state", start, clock_now_ns(), bytes);
+    numbers.state_bytes = before + bytes;
+    event_device(source->config.log, source->config.leg, index, device->name, &numbers);
+    return 0;
+}
+
+/* What of RAM the destination has not got, or not as it is now. */
+static int send_ram(struct source *source, struct error *error)
+{
+    uint64_t start = clock_now_ns();
+    uint64_t before = source->ram.totals.bytes;
+    int result;
+
+    if (source->config.share_ram)
+        return 0;
+    result = source->precopy ? precopy_send_rest(source->precopy, error) : ram_send_all(&source->ram, error);
+    event_phase(source->config.log, "ram", start, clock_now_ns(), source->ram.totals.bytes - before);
+    return result;
+}
+
+int source_send_everything(struct source *source, struct error *error)
+{
+    const struct source_config *config = &source->config;
+    struct {
+        uint64_t pages, records, paused_ns, clock_error_ns, start_ns;
+    } end; /* STREAM_END's payload */
+
+    if (send_ram(source, error) < 0)
+        return -1;
+    if (send_vcpus(source, error) < 0 || send_board(source, error) < 0)
+        return -1;
+    for (unsigned int i = 0; i < config->device_count; i++)
+        if (send_device(source, i, error) < 0)
+            return -1;
+    end.pages = htole64(source->ram.totals.pages);
+    end.records = htole64(source->stream.sent);
+    end.paused_ns = htole64(source->pause_start_ns + (uint64_t)source->clock_offset_ns);
+    end.clock_error_ns = htole64(source->clock_error_ns);
+    end.start_ns = htole64(source->start_ns + (uint64_t)source->clock_offset_ns);
+    if (source_send_record(source, STREAM_END, 0, &end, sizeof(end), error) < 0)
+        return -1;
+    event_fact(config->log, "ram.bytes", source->ram.totals.bytes);
+    event_fact(config->log, "ram.pages", source->ram.totals.pages);
+    return 0;
+}
