@@ -171,6 +171,12 @@ int host_dma_write(struct device_host *host, enum device_dma_purpose purpose, ui
     return host->ops->dma_write(host, purpose, iova, data, size);
 }
 
+bool host_dma_reaches_peer(struct device_host *host, uint64_t iova, uint64_t size)
+{
+    FIND_UP(host, dma_reaches_peer);
+    return host->ops->dma_reaches_peer(host, iova, size);
+}
+
 unsigned int host_irq_count(struct device_host *host, unsigned int index)
 {
     FIND_UP(host, irq_count);

@@ -39,6 +39,8 @@ struct device_host_ops {
     int (*dma_read)(struct device_host *host, enum device_dma_purpose purpose, uint64_t iova, void *data, size_t size);
     int (*dma_write)(struct device_host *host, enum device_dma_purpose purpose, uint64_t iova, const void *data,
                      size_t size);
+    /* Is any of it another device's, or may it be, so that in the P2P states it must not be reached? size at least 1. */
+    bool (*dma_reaches_peer)(struct device_host *host, uint64_t iova, uint64_t size);
     /* How many interrupts of a VFIO_PCI_*_IRQ_INDEX have a trigger: the highest one that has, plus 1. */
     unsigned int (*irq_count)(struct device_host *host, unsigned int index);
     /* Raises a message interrupt. False where it has no trigger, or is masked: irqs_changed says when to try again. */
@@ -154,6 +156,7 @@ uint8_t *device_memory(struct device *device, uint64_t *size);
 int host_dma_read(struct device_host *host, enum device_dma_purpose purpose, uint64_t iova, void *data, size_t size);
 int host_dma_write(struct device_host *host, enum device_dma_purpose purpose, uint64_t iova, const void *data,
                    size_t size);
+bool host_dma_reaches_peer(struct device_host *host, uint64_t iova, uint64_t size);
 unsigned int host_irq_count(struct device_host *host, unsigned int index);
 bool host_irq_raise(struct device_host *host, unsigned int index, unsigned int vector);
 void host_irq_level(struct device_host *host, bool asserted);

@@ -123,7 +123,8 @@ struct dma_device {
     uint64_t latency_ns;
     uint64_t migration_flags;
     unsigned int migration_state;
-    bool dma_held; /* the migration state stops DMA and interrupts; bus mastering is looked at besides */
+    bool dma_held;   /* the migration state stops DMA and interrupts; bus mastering is looked at besides */
+    bool peers_held; /* a P2P state: DMA that would reach another device is held, and all other goes on */
 
     struct pci_config config;
     struct dma_state *state;
@@ -165,11 +166,15 @@ void dma_queues_work(struct dma_device *dma);
 /* Turns due times into what is left of them, and back. */
 void dma_queues_hold(struct dma_device *dma, uint64_t now);
 void dma_queues_release(struct dma_device *dma, uint64_t now);
+/* Looks at every queue's tail and works: nobody may have listened to its doorbell. */
+void dma_queues_resume(struct dma_device *dma);
 /* When the next operation is due, UINT64_MAX: none. */
 uint64_t dma_queues_next_due(const struct dma_device *dma);
 
 /* dma_operation.c: does it, returns enum dma_status. */
 uint32_t dma_operation_run(struct dma_device *dma, const struct dma_descriptor *descriptor, uint64_t *result);
+/* Would it read or write another device? */
+bool dma_operation_reaches_peer(const struct dma_device *dma, const struct dma_descriptor *descriptor);
 
 /* dma_interrupt.c */
 /* Completions of a queue were written. Returns 0, or an errno where the shared record cannot be reached. */

@@ -67,12 +67,24 @@ static int raise_next(struct dma_device *dma, unsigned int vector)
     return failed;
 }
 
+/* The sequence number goes to the shared records of the queues: in a P2P state not to another device. */
+static bool may_raise(const struct dma_device *dma, unsigned int vector)
+{
+    if (!dma_may_transfer(dma))
+        return false;
+    for (unsigned int q = 0; dma->peers_held && q < dma->queues; q++)
+        if (dma->state->vector[vector].pending_queues >> q & 1 &&
+            host_dma_reaches_peer(dma->device.host, dma->state->queue[q].shared, sizeof(struct dma_queue_shared)))
+            return false;
+    return true;
+}
+
 int dma_interrupt_signal(struct dma_device *dma, unsigned int queue)
 {
     unsigned int vector = dma->state->queue[queue].vector;
 
     dma->state->vector[vector].pending_queues |= 1u << queue;
-    return dma->state->vector[vector].outstanding ? 0 : raise_next(dma, vector);
+    return dma->state->vector[vector].outstanding || !may_raise(dma, vector) ? 0 : raise_next(dma, vector);
 }
 
 void dma_interrupt_acknowledge(struct dma_device *dma, unsigned int vector, uint32_t sequence)
@@ -85,7 +97,7 @@ void dma_interrupt_acknowledge(struct dma_device *dma, unsigned int vector, uint
     }
     state->outstanding = false;
     state->undelivered = false;
-    if (state->pending_queues && dma_may_transfer(dma))
+    if (state->pending_queues && may_raise(dma, vector))
         raise_next(dma, vector);
     else
         update_level(dma);
@@ -100,7 +112,7 @@ void dma_interrupts_retry(struct dma_device *dma)
 
         if (state->outstanding && state->undelivered)
             deliver(dma, vector);
-        else if (!state->outstanding && state->pending_queues)
+        else if (!state->outstanding && state->pending_queues && may_raise(dma, vector))
             raise_next(dma, vector);
     }
     update_level(dma);

@@ -94,18 +94,31 @@ static uint32_t load(struct dma_device *dma, const struct dma_descriptor *descri
 
 static const struct {
     uint32_t (*run)(struct dma_device *dma, const struct dma_descriptor *descriptor, uint64_t *result);
+    bool reads, writes; /* memory that the host maps: source, destination */
     bool has_length;
     bool by_words;
     bool internal;
 } operations[] = {
     [DMA_OP_NOP] = {.run = nop},
-    [DMA_OP_COPY] = {.run = copy, .has_length = true},
-    [DMA_OP_FILL] = {.run = fill, .has_length = true, .by_words = true},
-    [DMA_OP_CRC32C] = {.run = crc32c, .has_length = true},
-    [DMA_OP_DIGEST] = {.run = digest_source, .has_length = true, .by_words = true},
-    [DMA_OP_STORE] = {.run = store, .has_length = true, .internal = true},
-    [DMA_OP_LOAD] = {.run = load, .has_length = true, .internal = true},
+    [DMA_OP_COPY] = {.run = copy, .reads = true, .writes = true, .has_length = true},
+    [DMA_OP_FILL] = {.run = fill, .writes = true, .has_length = true, .by_words = true},
+    [DMA_OP_CRC32C] = {.run = crc32c, .reads = true, .has_length = true},
+    [DMA_OP_DIGEST] = {.run = digest_source, .reads = true, .has_length = true, .by_words = true},
+    [DMA_OP_STORE] = {.run = store, .reads = true, .has_length = true, .internal = true},
+    [DMA_OP_LOAD] = {.run = load, .writes = true, .has_length = true, .internal = true},
 };
+
+bool dma_operation_reaches_peer(const struct dma_device *dma, const struct dma_descriptor *descriptor)
+{
+    struct device_host *host = dma->device.host;
+    uint32_t opcode = descriptor->opcode, length = descriptor->length;
+
+    /* What is refused for its opcode or its length moves nothing. */
+    if (opcode >= sizeof(operations) / sizeof(operations[0]) || !length || length > DMA_OPERATION_LENGTH_MAX)
+        return false;
+    return (operations[opcode].reads && host_dma_reaches_peer(host, descriptor->source, length)) ||
+           (operations[opcode].writes && host_dma_reaches_peer(host, descriptor->destination, length));
+}
 
 uint32_t dma_operation_run(struct dma_device *dma, const struct dma_descriptor *descriptor, uint64_t *result)
 {

@@ -24,6 +24,23 @@ static bool range_valid(uint64_t address, uint64_t size)
     return address % 8 == 0 && address <= UINT64_MAX - size;
 }
 
+/* In a P2P state: are its own structures with another device? */
+static bool is_held(const struct dma_device *dma, const struct dma_queue *queue)
+{
+    struct device_host *host = dma->device.host;
+
+    return dma->peers_held &&
+           (host_dma_reaches_peer(host, queue->ring, queue->entries * sizeof(struct dma_descriptor)) ||
+            host_dma_reaches_peer(host, queue->completions, queue->entries * sizeof(struct dma_completion)) ||
+            host_dma_reaches_peer(host, queue->shared, sizeof(struct dma_queue_shared)));
+}
+
+/* In a P2P state: must the first operation wait? Those behind it wait with it, because they complete in order. */
+static bool first_is_held(const struct dma_device *dma, const struct dma_queue *queue)
+{
+    return dma->peers_held && dma_operation_reaches_peer(dma, &queue->operation[queue->first].descriptor);
+}
+
 bool dma_queue_configuration_valid(const struct dma_device *dma, const struct dma_queue *queue)
 {
     uint64_t entries = queue->entries;
@@ -226,8 +243,11 @@ static unsigned int complete_due(struct dma_device *dma, unsigned int number, ui
     struct dma_queue *queue = &dma->state->queue[number];
     unsigned int count = 0;
 
-    for (; works(queue) && queue->in_flight && queue->operation[queue->first].due_ns <= now; count++)
+    for (; works(queue) && queue->in_flight && queue->operation[queue->first].due_ns <= now; count++) {
+        if (first_is_held(dma, queue))
+            break;
         complete_first(dma, number);
+    }
     return count;
 }
 
@@ -236,7 +256,7 @@ static void advance(struct dma_device *dma, unsigned int number, bool look)
     struct dma_queue *queue = &dma->state->queue[number];
     uint64_t now = clock_now_ns();
 
-    if (!dma_may_transfer(dma) || !works(queue))
+    if (!dma_may_transfer(dma) || !works(queue) || is_held(dma, queue))
         return;
     if (look)
         look_at_tail(dma, queue);
@@ -276,9 +296,13 @@ void dma_queues_release(struct dma_device *dma, uint64_t now)
 
         for (unsigned int i = 0; i < queue->in_flight; i++)
             queue->operation[(queue->first + i) % DMA_QUEUE_IN_FLIGHT_MAX].due_ns += now;
-        /* A doorbell may have been rung while nobody listened: on the source after the stop, or not at all here. */
-        advance(dma, q, true);
     }
+}
+
+void dma_queues_resume(struct dma_device *dma)
+{
+    for (unsigned int queue = 0; queue < dma->queues; queue++)
+        advance(dma, queue, true);
 }
 
 uint64_t dma_queues_next_due(const struct dma_device *dma)
@@ -290,7 +314,8 @@ uint64_t dma_queues_next_due(const struct dma_device *dma)
     for (unsigned int q = 0; q < dma->queues; q++) {
         const struct dma_queue *queue = &dma->state->queue[q];
 
-        if (works(queue) && queue->in_flight && queue->operation[queue->first].due_ns < next)
+        if (works(queue) && queue->in_flight && queue->operation[queue->first].due_ns < next && !is_held(dma, queue) &&
+            !first_is_held(dma, queue))
             next = queue->operation[queue->first].due_ns;
     }
     return next;

@@ -67,6 +67,7 @@ static void was_reset(struct device_host *host)
 
 static const struct device_host_ops host_ops = {
     .dma_read = connection_dma_read,
+    .dma_reaches_peer = connection_dma_reaches_peer,
     .dma_write = connection_dma_write,
     .irq_count = host_irq_count_of,
     .irq_raise = raise_irq,

@@ -52,7 +52,8 @@ struct connection {
     uint16_t next_id; /* of our commands */
 
     bool negotiated;
-    bool extended; /* the capability "stopcopy" */
+    bool extended;     /* the capability "stopcopy" */
+    bool peers_marked; /* and in it "peer_mappings": the client says which mappings are another device's */
     bool write_multiple;
     uint32_t client_fds_max;
     uint32_t client_data_max;
@@ -100,11 +101,12 @@ int handle_version(struct connection *connection, struct message *message, struc
 int handle_dma_map(struct connection *connection, struct message *message, struct reply *reply);
 int handle_dma_unmap(struct connection *connection, struct message *message, struct reply *reply);
 
-/* dma_access.c: struct device_host_ops' dma_read and dma_write. */
+/* dma_access.c: struct device_host_ops' dma_read, dma_write and dma_reaches_peer. */
 int connection_dma_read(struct device_host *host, enum device_dma_purpose purpose, uint64_t iova, void *data,
                         size_t size);
 int connection_dma_write(struct device_host *host, enum device_dma_purpose purpose, uint64_t iova, const void *data,
                          size_t size);
+bool connection_dma_reaches_peer(struct device_host *host, uint64_t iova, uint64_t size);
 
 /* commands.c */
 int handle_get_info(struct connection *connection, struct message *message, struct reply *reply);

@@ -197,3 +197,10 @@ int connection_dma_write(struct device_host *host, enum device_dma_purpose purpo
     (void)purpose;
     return transfer((struct connection *)host, iova, NULL, data, size);
 }
+
+bool connection_dma_reaches_peer(struct device_host *host, uint64_t iova, uint64_t size)
+{
+    const struct connection *connection = (const struct connection *)host;
+
+    return !connection->peers_marked || dma_table_has_peer(&connection->dma, iova, size);
+}

@@ -6,13 +6,14 @@
 
 int handle_dma_map(struct connection *connection, struct message *message, struct reply *reply)
 {
-    const uint32_t all = VFIO_USER_DMA_MAP_READ | VFIO_USER_DMA_MAP_WRITE;
+    const uint32_t access = VFIO_USER_DMA_MAP_READ | VFIO_USER_DMA_MAP_WRITE;
+    const uint32_t known = access | (connection->peers_marked ? VFIO_USER_STOPCOPY_DMA_MAP_PEER : 0);
     struct vfio_user_dma_map request;
 
     (void)reply;
     memcpy(&request, message->payload, sizeof(request));
     if (message->size != sizeof(request) || request.argsz < sizeof(request) || message->fd_count > 1 ||
-        request.flags & ~all || !(request.flags & all))
+        request.flags & ~known || !(request.flags & access))
         return EINVAL;
     return dma_table_map(&connection->dma, request.address, request.size, request.flags,
                          message->fd_count ? message->fds[0] : -1, request.offset);

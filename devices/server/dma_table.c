@@ -35,6 +35,16 @@ const struct dma_mapping *dma_table_find(const struct dma_table *table, uint64_t
     return &table->mappings[place];
 }
 
+bool dma_table_has_peer(const struct dma_table *table, uint64_t address, uint64_t size)
+{
+    uint64_t last = size - 1 > UINT64_MAX - address ? UINT64_MAX : address + (size - 1);
+
+    for (size_t i = place_of(table, address); i < table->count && table->mappings[i].address <= last; i++)
+        if (table->mappings[i].flags & VFIO_USER_STOPCOPY_DMA_MAP_PEER)
+            return true;
+    return false;
+}
+
 bool dma_table_has(const struct dma_table *table, uint64_t address, uint64_t size)
 {
     const struct dma_mapping *mapping = dma_table_find(table, address);

@@ -13,7 +13,7 @@
 struct dma_mapping {
     uint64_t address;
     uint64_t size;
-    uint32_t flags; /* VFIO_USER_DMA_MAP_READ, _WRITE */
+    uint32_t flags; /* VFIO_USER_DMA_MAP_READ, _WRITE, VFIO_USER_STOPCOPY_DMA_MAP_PEER */
     uint8_t *base;  /* NULL: by messages */
 };
 
@@ -37,5 +37,7 @@ void dma_table_clear(struct dma_table *table);
 bool dma_table_has(const struct dma_table *table, uint64_t address, uint64_t size);
 /* The mapping that address is in, or NULL. */
 const struct dma_mapping *dma_table_find(const struct dma_table *table, uint64_t address);
+/* Does any mapping that meets [address, address + size) belong to another device? size at least 1. */
+bool dma_table_has_peer(const struct dma_table *table, uint64_t address, uint64_t size);
 
 #endif

@@ -47,6 +47,8 @@ static int take_capabilities(struct connection *connection, const json_t *capabi
     *twin = json_is_true(json_object_get(json_object_get(capabilities, "twin_socket"), "supported"));
     connection->write_multiple = json_is_true(json_object_get(capabilities, "write_multiple"));
     connection->extended = json_integer_value(json_object_get(own, "version")) == VFIO_USER_CAPABILITY_STOPCOPY_VERSION;
+    connection->peers_marked =
+        connection->extended && json_is_true(json_object_get(own, VFIO_USER_CAPABILITY_PEER_MAPPINGS));
     return 0;
 }
 
@@ -84,9 +86,13 @@ static json_t *make_capabilities(const struct connection *connection)
         json_object_set_new(capabilities, "twin_socket", json_pack("{s:b, s:i}", "supported", 1, "fd_index", 0));
     if (connection->write_multiple)
         json_object_set_new(capabilities, "write_multiple", json_true());
-    if (connection->extended)
-        json_object_set_new(capabilities, VFIO_USER_CAPABILITY_STOPCOPY,
-                            json_pack("{s:i}", "version", VFIO_USER_CAPABILITY_STOPCOPY_VERSION));
+    if (connection->extended) {
+        json_t *own = json_pack("{s:i}", "version", VFIO_USER_CAPABILITY_STOPCOPY_VERSION);
+
+        if (connection->peers_marked)
+            json_object_set_new(own, VFIO_USER_CAPABILITY_PEER_MAPPINGS, json_true());
+        json_object_set_new(capabilities, VFIO_USER_CAPABILITY_STOPCOPY, own);
+    }
     return json_pack("{s:o}", "capabilities", capabilities);
 }
 

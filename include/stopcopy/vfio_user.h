@@ -53,9 +53,14 @@ enum vfio_user_command {
  * FEATURE_MIGRATION, the features 9 (MIG_DATA_SIZE) and 12 (MIG_PRECOPY_INFOv2), PRECOPY_INFO, and a MIG_DATA_READ that
  * ends for the time being with an error reply of ENOMSG. Both ends must send {"capabilities":{"stopcopy":{"version":1}}};
  * without it the device's migration flags are masked to STOP_COPY and PRE_COPY.
+ *
+ * Where both ends send "peer_mappings":true beside the version, the client marks each DMA_MAP of another device's BAR
+ * with VFIO_USER_STOPCOPY_DMA_MAP_PEER, and in the P2P states the device holds the DMA that would reach such a mapping
+ * and goes on with all other. Without it any mapping may be another device's, and the device holds all DMA there.
  */
 #define VFIO_USER_CAPABILITY_STOPCOPY "stopcopy"
 #define VFIO_USER_CAPABILITY_STOPCOPY_VERSION 1
+#define VFIO_USER_CAPABILITY_PEER_MAPPINGS "peer_mappings"
 
 struct vfio_user_header {
     uint16_t message_id;
@@ -73,6 +78,7 @@ struct vfio_user_version {
 
 #define VFIO_USER_DMA_MAP_READ 1u
 #define VFIO_USER_DMA_MAP_WRITE 2u
+#define VFIO_USER_STOPCOPY_DMA_MAP_PEER 0x80000000u /* ours, where peer_mappings was agreed on: another device's BAR */
 
 struct vfio_user_dma_map {
     uint32_t argsz;

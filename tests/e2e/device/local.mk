@@ -9,6 +9,7 @@ DEVICE_E2E_TESTS = \
 	tests/e2e/device/interrupts_test \
 	tests/e2e/device/migration_test \
 	tests/e2e/device/operations_test \
+	tests/e2e/device/peers_test \
 	tests/e2e/device/program_test \
 	tests/e2e/device/protocol_test \
 	tests/e2e/device/tally_test
@@ -27,6 +28,9 @@ tests_e2e_device_migration_test_LDADD = $(DEVICE_E2E_LIBS)
 tests_e2e_device_operations_test_SOURCES = tests/e2e/device/operations_test.c $(DEVICE_E2E_SOURCES)
 tests_e2e_device_operations_test_CFLAGS = $(UNIT_CFLAGS)
 tests_e2e_device_operations_test_LDADD = $(DEVICE_E2E_LIBS)
+tests_e2e_device_peers_test_SOURCES = tests/e2e/device/peers_test.c $(DEVICE_E2E_SOURCES)
+tests_e2e_device_peers_test_CFLAGS = $(UNIT_CFLAGS)
+tests_e2e_device_peers_test_LDADD = $(DEVICE_E2E_LIBS)
 tests_e2e_device_program_test_SOURCES = tests/e2e/device/program_test.c $(DEVICE_E2E_SOURCES)
 tests_e2e_device_program_test_CFLAGS = $(UNIT_CFLAGS)
 tests_e2e_device_program_test_LDADD = $(DEVICE_E2E_LIBS)

@@ -25,6 +25,13 @@ static int dma_write(struct device_host *host, enum device_dma_purpose purpose, 
     return 0;
 }
 
+static bool dma_reaches_peer(struct device_host *host, uint64_t iova, uint64_t size)
+{
+    const struct test_host *test = (const struct test_host *)host;
+
+    return iova < test->peer_start + test->peer_size && iova + size > test->peer_start && test->peer_size;
+}
+
 static unsigned int irq_count(struct device_host *host, unsigned int index)
 {
     (void)host;
@@ -56,6 +63,7 @@ static void was_reset(struct device_host *host)
 static const struct device_host_ops ops = {
     .dma_read = dma_read,
     .dma_write = dma_write,
+    .dma_reaches_peer = dma_reaches_peer,
     .irq_count = irq_count,
     .irq_raise = irq_raise,
     .irq_level = irq_level,

@@ -13,6 +13,8 @@ struct test_host {
     unsigned int raised;
     unsigned int resets;
     uint64_t timer_at_ns;
+    uint64_t peer_start; /* of the memory, this part is another device's */
+    uint64_t peer_size;
 };
 
 void test_host_init(struct test_host *host);

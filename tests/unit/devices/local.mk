@@ -5,6 +5,7 @@ DEVICES_UNIT_TESTS = \
 	tests/unit/devices/dma_table_test \
 	tests/unit/devices/fault_test \
 	tests/unit/devices/fsm_test \
+	tests/unit/devices/p2p_test \
 	tests/unit/devices/state_test \
 	tests/unit/devices/stream_test \
 	tests/unit/devices/uart_test
@@ -24,6 +25,9 @@ tests_unit_devices_fault_test_LDADD = $(DEVICES_LIBS) $(CRITERION_LIBS)
 tests_unit_devices_fsm_test_SOURCES = tests/unit/devices/fsm_test.c
 tests_unit_devices_fsm_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_devices_fsm_test_LDADD = $(DEVICES_LIBS) $(CRITERION_LIBS)
+tests_unit_devices_p2p_test_SOURCES = tests/unit/devices/p2p_test.c $(DEVICES_UNIT_HOST)
+tests_unit_devices_p2p_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_devices_p2p_test_LDADD = $(DEVICES_LIBS) $(CRITERION_LIBS)
 tests_unit_devices_state_test_SOURCES = tests/unit/devices/state_test.c $(DEVICES_UNIT_HOST)
 tests_unit_devices_state_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_devices_state_test_LDADD = $(DEVICES_LIBS) $(CRITERION_LIBS)
