@@ -62,10 +62,53 @@ static int find_features(struct vm_features *features, struct error *error)
     return 0;
 }
 
+/* A reference DMA device with a window that the others can reach, or, with *trapped, one that they cannot. */
+static int find_window(struct vfio_device *device, const struct board_device *description, unsigned int *windows,
+                       bool *trapped, struct error *error)
+{
+    const struct board_bar *bar = &description->bar[DMA_BAR_WINDOW];
+    struct vfio_region region;
+
+    if (description->vendor != DMA_DEVICE_VENDOR_ID || description->device != DMA_DEVICE_DEVICE_ID || !bar->size)
+        return 0;
+    memset(&region, 0, sizeof(region));
+    if (device->ops->get_region(device, VFIO_PCI_BAR0_REGION_INDEX + DMA_BAR_WINDOW, &region, error))
+        return -1;
+    *trapped |= !(region.flags & VFIO_REGION_INFO_FLAG_MMAP) || region.mmap_fd == -1 || region.area_count != 1 ||
+                region.area[0].size != bar->size;
+    ++*windows;
+    return 0;
+}
+
+/* Turns peer-to-peer operations off where they cannot be, or refuses where they were asked for. */
+static int settle_p2p(struct board_wishes *wishes, struct vfio_device *const *devices,
+                      const struct board_device *descriptions, size_t count, struct error *error)
+{
+    unsigned int windows = 0;
+    bool trapped = false;
+    const char *reason;
+
+    for (size_t i = 0; wishes->dma && wishes->dma_p2p != BOARD_P2P_OFF && i < count; i++)
+        if (find_window(devices[i], &descriptions[i], &windows, &trapped, error))
+            return -1;
+    if (!wishes->dma || !wishes->peers)
+        reason = wishes->dma ? "--no-p2p keeps the devices apart" : "there is no dma workload";
+    else if (windows < 2)
+        reason = "it takes two reference DMA devices that have a window";
+    else
+        reason = trapped ? "the window of one of the devices cannot be mapped" : NULL;
+    if (reason && wishes->dma_p2p == BOARD_P2P_REQUIRED)
+        return error_set(error, EINVAL, "workload dma, p2p=on: %s", reason);
+    if (reason)
+        wishes->dma_p2p = BOARD_P2P_OFF;
+    return 0;
+}
+
 int board_describe(const struct board_wishes *wishes, struct vfio_device *const *devices, size_t count,
                    struct board *board, struct error *error)
 {
     struct board_device descriptions[BOARD_DEVICES_MAX];
+    struct board_wishes settled = *wishes;
     struct vm_features features;
 
     if (count > BOARD_DEVICES_MAX)
@@ -74,9 +117,9 @@ int board_describe(const struct board_wishes *wishes, struct vfio_device *const 
         if (pci_probe(devices[i], &descriptions[i], error))
             return error_prefix(error, "device %zu", i);
     }
-    if (find_features(&features, error))
+    if (settle_p2p(&settled, devices, descriptions, count, error) || find_features(&features, error))
         return -1;
-    return board_lay_out(wishes, &features, descriptions, count, board, error);
+    return board_lay_out(&settled, &features, descriptions, count, board, error);
 }
 
 struct property {

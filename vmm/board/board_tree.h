@@ -4,6 +4,7 @@
  * part of it is in guest_abi.h; these are the rest, for the destination:
  *
  *   /               stopcopy,irqchip "split" | "full"; stopcopy,physical-address-bits <u32>
+ *   /pcie           stopcopy,peers, empty: the devices reach each other's BARs by DMA
  *   /pcie/device@N  reg, vendor-id, device-id, subsystem-vendor-id, subsystem-id, class-revision <u32>
  *                   stopcopy,bars: for each BAR <u32 index, u32 BOARD_TREE_BAR_*, u64 address, u64 size>
  *                   stopcopy,msix <u32 vectors, capability, table BAR, table offset, PBA BAR, PBA offset>
@@ -17,6 +18,7 @@
 
 #define BOARD_TREE_COMPATIBLE "stopcopy,board"
 #define BOARD_TREE_PCIE "pcie@c0000000"
+#define BOARD_TREE_PEERS "stopcopy,peers"
 #define BOARD_TREE_BAR_IO 1u
 #define BOARD_TREE_BAR_WIDE 2u
 #define BOARD_TREE_BAR_PREFETCHABLE 4u

@@ -357,6 +357,7 @@ static void read_pcie(struct reader *reader, struct board *board)
         read_window(reader, cells, i, board);
     if (reader->failed)
         return;
+    board->wishes.peers = fdt_getprop(reader->tree, pcie, BOARD_TREE_PEERS, NULL) != NULL;
     fdt_for_each_subnode(node, reader->tree, pcie)
     {
         if (board->device_count == BOARD_DEVICES_MAX) {
@@ -381,6 +382,7 @@ static void read_workloads(struct reader *reader, struct board_wishes *wishes)
         if (name && strcmp(name, "dma") == 0) {
             wishes->dma = true;
             wishes->dma_depth = get_u32(reader, node, "workloads/dma", "depth", UINT32_MAX);
+            wishes->dma_p2p = get_u32(reader, node, "workloads/dma", "p2p", BOARD_P2P_REQUIRED);
         } else if (name && strcmp(name, "uart") == 0) {
             wishes->uart = true;
         } else if (name && strcmp(name, "memory") == 0) {

@@ -247,6 +247,8 @@ static void write_pcie(struct writer *writer, const struct board *board)
     put_cells(writer, "reg", &reg);
     put_cells(writer, "ranges", &ranges);
     put_cells(writer, "bus-range", &buses);
+    if (board->wishes.peers)
+        put(writer, BOARD_TREE_PEERS, NULL, 0);
     for (size_t i = 0; i < board->device_count; i++)
         write_device(writer, &board->device[i]);
     end(writer);
@@ -266,6 +268,7 @@ static void write_workloads(struct writer *writer, const struct board_wishes *wi
     if (wishes->dma) {
         begin(writer, "dma");
         put_u32(writer, "depth", wishes->dma_depth);
+        put_u32(writer, "p2p", wishes->dma_p2p);
         end(writer);
     }
     if (wishes->uart) {

@@ -10,8 +10,8 @@
 
 #include "vmm/board/machine.h"
 
-/* READY, DONE, FAILED; each vCPU; two of each device. */
-#define EVENT_QUEUE_MAX (3 + VM_VCPUS_MAX + 2 * BOARD_DEVICES_MAX)
+/* READY, DONE, FAILED; each vCPU; three of each device. */
+#define EVENT_QUEUE_MAX (3 + VM_VCPUS_MAX + 3 * BOARD_DEVICES_MAX)
 
 struct event_queue {
     pthread_mutex_t lock;

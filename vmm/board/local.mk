@@ -17,6 +17,7 @@ libvmm_a_SOURCES += \
 	vmm/board/pci_device.c vmm/board/pci_device.h \
 	vmm/board/pci_host.c vmm/board/pci_host.h \
 	vmm/board/pci_probe.c vmm/board/pci_probe.h \
+	vmm/board/peers.c vmm/board/peers.h \
 	vmm/board/ram.c vmm/board/ram.h \
 	vmm/board/record.c vmm/board/record.h \
 	vmm/board/serial.c vmm/board/serial.h \

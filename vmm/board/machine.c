@@ -42,6 +42,8 @@ struct machine {
     struct event_queue events;
     int epoll; /* the queue's eventfd, and every device's gone_fd until it was reported */
     atomic_bool device_error_reported[BOARD_DEVICES_MAX];
+    bool peer_missing_reported[BOARD_DEVICES_MAX];
+    struct peers peers;
     struct interrupt_drop drop;
     size_t device_count; /* of those that were set up */
     struct vfio_device *vfio[BOARD_DEVICES_MAX];
@@ -104,6 +106,16 @@ static void device_error(void *context, unsigned int number, const struct error 
 
     if (!atomic_exchange(&machine->device_error_reported[number], true))
         event_queue_push(&machine->events, MACHINE_DEVICE_ERROR, number, error->text);
+}
+
+/* Once for each device, as well. The machine's lock is held. */
+static void peer_missing(void *context, unsigned int number, const struct error *error)
+{
+    struct machine *machine = context;
+
+    if (!machine->peer_missing_reported[number])
+        event_queue_push(&machine->events, MACHINE_PEER_MISSING, number, error->text);
+    machine->peer_missing_reported[number] = true;
 }
 
 static int check_features(const struct board *board, struct vm *vm, struct error *error)
@@ -236,15 +248,49 @@ static void make_buses(struct machine *machine)
     bus_add(&machine->ports, GUEST_TEST_PORT, TEST_CONTROL_PORTS, &test_control_bus_ops, &machine->test_control);
 }
 
+static bool has_memory_bar(const struct board_device *description)
+{
+    for (unsigned int i = 0; i < BOARD_BARS; i++)
+        if (description->bar[i].size && !description->bar[i].io)
+            return true;
+    return false;
+}
+
+/* A device none of whose BARs can be mapped is out of the others' reach from the start. */
+static void find_unreachable(struct machine *machine)
+{
+    for (unsigned int i = 0; machine->peers.wanted && machine->device_count > 1 && i < machine->device_count; i++) {
+        struct pci_device *device = &machine->device[i];
+        struct error error = ERROR_INIT;
+        unsigned int areas = 0;
+
+        for (unsigned int bar = 0; bar < BOARD_BARS; bar++)
+            areas += device->bar[bar].area_count;
+        if (areas || !has_memory_bar(device->description))
+            continue;
+        error_set(&error, 0, "none of its BARs can be mapped, so that no other device reaches it by DMA");
+        peer_missing(machine, i, &error);
+    }
+}
+
 static int fill(struct machine *machine, struct vfio_device *const *devices, struct error *error)
 {
     if (board_match(&machine->board, devices, machine->board.device_count, error) || make_vm(machine, error))
         return -1;
+    machine->peers = (struct peers){
+        .wanted = machine->board.wishes.peers,
+        .count = machine->board.device_count,
+        .device = machine->vfio,
+        .refused = peer_missing,
+        .stuck = device_error,
+        .context = machine,
+    };
     machine->environment = (struct pci_environment){
         .vm = machine->vm,
         .board = &machine->board,
         .memory = &machine->memory,
         .ports = &machine->ports,
+        .peers = &machine->peers,
         .lock = &machine->lock,
         .report = device_error,
         .context = machine,
@@ -253,6 +299,7 @@ static int fill(struct machine *machine, struct vfio_device *const *devices, str
         if (add_device(machine, devices[i], error))
             return -1;
     }
+    find_unreachable(machine);
     return 0;
 }
 

@@ -32,6 +32,13 @@
 #define BOARD_RESERVED_SIZE (1ull << 20)
 #define BOARD_TREE_SIZE_MAX 0x40000u
 
+/* Operations of the dma workload that aim at another device. */
+enum board_p2p {
+    BOARD_P2P_OFF = 0,
+    BOARD_P2P_ON = 1,       /* in wishes: where it is possible; in a board: it is */
+    BOARD_P2P_REQUIRED = 2, /* the user asked for it: no operation of this kind is no proof */
+};
+
 /* What the command line asks for. */
 struct board_wishes {
     uint64_t memory_size; /* RAM, a multiple of 4 KiB, at least BOARD_MEMORY_MIN */
@@ -40,6 +47,8 @@ struct board_wishes {
     uint64_t ops; /* of the leading workload's chains, 0: until asked to finish */
     bool dma, uart, memory, cpu, clock;
     uint32_t dma_depth;
+    enum board_p2p dma_p2p;
+    bool peers; /* the devices reach each other's BARs by DMA */
     uint64_t workload_memory_size;
     uint64_t workload_memory_rate;
 };
@@ -112,6 +121,7 @@ enum machine_event_kind {
     MACHINE_VCPU_FAILED,  /* a vCPU stopped: text */
     MACHINE_DEVICE_GONE,  /* a device's server went away: device, text */
     MACHINE_DEVICE_ERROR, /* a region access failed: device, text */
+    MACHINE_PEER_MISSING, /* a device does not reach another's BAR by DMA, which is no failure: device, text */
 };
 
 struct machine_event {

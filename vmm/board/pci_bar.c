@@ -41,7 +41,12 @@ static int map_area(struct pci_bar *bar, const struct vfio_region *region, struc
         return error_set(error, errno, "mapping 0x%llx bytes at 0x%llx of BAR %u",
                          (unsigned long long)(span.end - span.start), (unsigned long long)span.start, bar->index);
     area = &bar->area[bar->area_count++];
-    *area = (struct pci_bar_area){.offset = span.start, .size = span.end - span.start, .host = host, .slot = -1};
+    *area = (struct pci_bar_area){.offset = span.start,
+                                  .size = span.end - span.start,
+                                  .host = host,
+                                  .fd = region->mmap_fd,
+                                  .fd_offset = region->mmap_offset + span.start,
+                                  .slot = -1};
     return 0;
 }
 
@@ -131,6 +136,8 @@ int pci_bar_init(struct pci_bar *bar, struct pci_device *device, unsigned int in
 
 void pci_bar_destroy(struct pci_bar *bar)
 {
+    if (bar->area_count)
+        peers_unmap(bar->device->environment->peers, bar);
     for (unsigned int i = 0; i < bar->area_count; i++)
         munmap(bar->area[i].host, bar->area[i].size);
     bar->area_count = 0;
@@ -310,6 +317,7 @@ int pci_bar_map(struct pci_bar *bar, uint64_t address, struct error *error)
         pci_bar_unmap(bar, NULL);
         return -1;
     }
+    peers_map(bar->device->environment->peers, bar);
     return 1;
 }
 
@@ -317,6 +325,7 @@ int pci_bar_unmap(struct pci_bar *bar, struct error *error)
 {
     if (!bar->decoded)
         return 0;
+    peers_unmap(bar->device->environment->peers, bar);
     if (ring_by_kvm(bar, false, error) || remove_slots(bar, error))
         return -1;
     bus_remove(bus_of(bar), bar->address);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One BAR of a passed-through function. While the guest decodes it, it is on the bus, its mappable areas are memory
- * slots of the VM, and its doorbells are ioeventfds once bound; everything else of it is trapped: the MSI-X table and
+ * slots of the VM and in the DMA space of the other devices (peers.h), and its doorbells are ioeventfds once bound; everything else of it is trapped: the MSI-X table and
  * PBA go to msix.h, the rest to the device's region.
  */
 #ifndef STOPCOPY_PCI_BAR_H
@@ -18,7 +18,10 @@ struct pci_bar_area {
     uint64_t offset;
     uint64_t size;
     void *host;
-    int slot; /* -1: not in the guest's memory */
+    int fd; /* the device's: where host was mapped from */
+    uint64_t fd_offset;
+    int slot;       /* -1: not in the guest's memory */
+    uint32_t peers; /* bit n: device n has it in its DMA space */
 };
 
 struct pci_bar {

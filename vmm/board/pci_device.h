@@ -15,6 +15,7 @@
 #include "vmm/board/pci_bar.h"
 #include "vmm/board/pci_config.h"
 #include "vmm/board/pci_host.h"
+#include "vmm/board/peers.h"
 
 /* What a function needs of the machine that it is in. */
 struct pci_environment {
@@ -22,6 +23,7 @@ struct pci_environment {
     const struct board *board;
     struct bus *memory;
     struct bus *ports;
+    const struct peers *peers;
     /* Configuration spaces, BARs and MSI-X of all functions, and the VM's slots and routes. */
     pthread_mutex_t *lock;
     /* Something that the guest did could not be carried out. */

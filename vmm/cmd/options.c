@@ -61,7 +61,9 @@ static const struct known_option known[] = {
      {"irqchip", KEY_IRQCHIP, "split|full", 0, "interrupt controller (split; full where a device has INTx alone)", 1}},
     {OPTIONS_GUEST,
      {"workload", KEY_WORKLOAD, "NAME[,KEY=VALUE]", 0,
-      "dma[,depth=N], uart, memory[,size=SIZE,rate=SIZE], cpu, clock (repeat; all of them where none is given)", 1}},
+      "dma[,depth=N,p2p=on|off], uart, memory[,size=SIZE,rate=SIZE], cpu, clock (repeat; all of them where none is "
+      "given)",
+      1}},
     {OPTIONS_GUEST, {"seed", KEY_SEED, "N", 0, "seed of the workloads (1)", 1}},
     {OPTIONS_GUEST, {"ops", KEY_OPS, "N", 0, "operations of the leading workload, in all", 1}},
     {OPTIONS_GUEST | OPTIONS_FROM,
@@ -91,7 +93,9 @@ static const struct known_option known[] = {
     {OPTIONS_MIGRATE | OPTIONS_FROM,
      {"verify", KEY_VERIFY, "full|deferred|off", 0,
       "compare all RAM with the source's: before the guest goes on, or while it runs (full)", 3}},
-    {OPTIONS_TRANSFER, {"no-p2p", KEY_NO_P2P, NULL, 0, "allow several devices of which one has no P2P state", 3}},
+    {OPTIONS_GUEST | OPTIONS_TRANSFER,
+     {"no-p2p", KEY_NO_P2P, NULL, 0,
+      "keep the devices from each other's BARs, which allows several devices of which one has no P2P state", 3}},
     {OPTIONS_TRANSFER,
      {"timeout", KEY_TIMEOUT, "TIME", 0, "limit of each wait for the other end or the guest (30s)", 4}},
     {0, {"message-timeout", KEY_MESSAGE_TIMEOUT, "TIME", 0, "limit of each answer of a device (5s)", 4}},
@@ -104,12 +108,23 @@ struct parser {
     bool workloads_given;
 };
 
+/* One of two words. Returns 1 for the second. */
+static int choose(const char *option, const char *text, const char *first, const char *second, struct error *error)
+{
+    if (!strcmp(text, first))
+        return 0;
+    if (!strcmp(text, second))
+        return 1;
+    return error_set(error, 0, "%s: '%s' is neither %s nor %s", option, text, first, second);
+}
+
 static int set_workload(struct parser *parser, char *text, struct error *error)
 {
     struct board_wishes *wishes = &parser->options->wishes;
     struct option_pair pair[8];
     int count = option_split(text, "--workload", pair, 8, error);
     uint64_t number;
+    int chosen;
 
     if (count < 0)
         return -1;
@@ -135,6 +150,10 @@ static int set_workload(struct parser *parser, char *text, struct error *error)
             if (option_parse_number(pair[i].value, "--workload dma,depth", 1, 512, &number, error) < 0)
                 return -1;
             wishes->dma_depth = (uint32_t)number;
+        } else if (!strcmp(pair[0].key, "dma") && !strcmp(pair[i].key, "p2p")) {
+            if ((chosen = choose("--workload dma,p2p", pair[i].value, "on", "off", error)) < 0)
+                return -1;
+            wishes->dma_p2p = chosen ? BOARD_P2P_OFF : BOARD_P2P_REQUIRED;
         } else if (!strcmp(pair[0].key, "memory") && !strcmp(pair[i].key, "size")) {
             if (option_parse_size(pair[i].value, "--workload memory,size", &wishes->workload_memory_size, error) < 0)
                 return -1;
@@ -160,16 +179,6 @@ static int add_fault(struct options *options, const char *text, struct error *er
         options->device_fault[options->device_fault_count++] = text;
     options->any_fault = true;
     return 0;
-}
-
-/* One of two words. Returns 1 for the second. */
-static int choose(const char *option, const char *text, const char *first, const char *second, struct error *error)
-{
-    if (!strcmp(text, first))
-        return 0;
-    if (!strcmp(text, second))
-        return 1;
-    return error_set(error, 0, "%s: '%s' is neither %s nor %s", option, text, first, second);
 }
 
 static int set_number(const char *name, const char *text, uint64_t minimum, uint64_t maximum, unsigned int *value,
@@ -233,6 +242,7 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
         return chosen < 0 ? error_set(error, 0, "--verify: '%s' is none of full, deferred, off", text) : 0;
     case KEY_NO_P2P:
         options->no_p2p = true;
+        options->wishes.peers = false;
         return 0;
     case KEY_TIMEOUT:
         return option_parse_time(text, "--timeout", &options->timeout_ns, error);
@@ -315,6 +325,8 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
                                            .cpu = true,
                                            .clock = true,
                                            .dma_depth = DEFAULT_DEPTH,
+                                           .dma_p2p = BOARD_P2P_ON,
+                                           .peers = true,
                                            .workload_memory_size = DEFAULT_WORKING_SET,
                                            .workload_memory_rate = DEFAULT_MEMORY_RATE},
                                 .verify = VERIFY_FULL,

@@ -257,6 +257,10 @@ static int take_event(struct vmm_process *process, const struct machine_event *e
     case MACHINE_DEVICE_GONE:
         return error_rule(error, "device/gone", 0, "device %u (%s): its server went away: %s", event->device,
                           process->devices.device[event->device]->name, event->text);
+    case MACHINE_PEER_MISSING:
+        event_note(process->config->log, "device %u (%s): no peer-to-peer DMA: %s", event->device,
+                   process->devices.device[event->device]->name, event->text);
+        return 0;
     case MACHINE_DEVICE_ERROR:
         return error_rule(error, "device/access", 0, "device %u (%s): %s", event->device,
                           process->devices.device[event->device]->name, event->text);
@@ -406,7 +410,6 @@ static int prepare_source(struct vmm_process *process, struct error *error)
                                           .leg = leg,
                                           .fd = config->to,
                                           .peer = config->to_name,
-                                          .no_p2p = options->no_p2p,
                                           .share_ram = options->share_ram,
                                           .stopped = process->now,
                                           .pre_copy = options->pre_copy,

@@ -171,8 +171,12 @@ static int prepare(struct destination *destination, struct error *error)
     start = clock_now_ns();
     if (board_from_tree(record.data, record.size, &board, error) < 0 ||
         board_match(&board, config->devices, config->device_count, error) < 0 ||
-        device_set_probe(&destination->set, config->no_p2p, error) < 0)
+        device_set_probe(&destination->set, !board.wishes.peers, error) < 0)
         return -1;
+    if (board.wishes.peers && config->no_p2p)
+        return error_set(error, EINVAL,
+                         "the devices of this guest reach each other's BARs, which --no-p2p forbids: give it to the "
+                         "source as well");
     if (build(destination, &board, error) < 0 || check_tsc(destination, &hello, error) < 0)
         return -1;
     event_phase(config->log, "destination-prepare", start, clock_now_ns(), 0);

@@ -48,10 +48,9 @@ struct source_config {
     struct vfio_device *const *devices;
     size_t device_count;
     struct event_log *log;
-    unsigned int leg; /* which migration this is, from 0 */
-    int fd;           /* connected; the migration closes it */
-    const char *peer; /* how to name the destination */
-    bool no_p2p;
+    unsigned int leg;               /* which migration this is, from 0 */
+    int fd;                         /* connected; the migration closes it */
+    const char *peer;               /* how to name the destination */
     bool share_ram;                 /* hand RAM over as it is (ram_share.h) */
     struct proof_snapshot *stopped; /* filled in with the guest's progress at the stop; may be NULL */
     bool pre_copy;                  /* send RAM and devices' states while the guest works, too */
@@ -88,7 +87,7 @@ struct destination_config {
     struct vfio_device *const *devices;
     size_t device_count;
     enum verify_mode verify;
-    bool no_p2p;
+    bool no_p2p;      /* refuse a guest whose devices reach each other */
     bool merge_log;   /* take over the source's events */
     unsigned int leg; /* which migration this is, from 0: the only one of which the source's events are taken */
     uint64_t timeout_ns;

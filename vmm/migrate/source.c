@@ -65,7 +65,7 @@ int source_prepare(struct source *source, struct error *error)
     uint64_t guest_tsc;
 
     if ((config->share_ram && ram_share_possible(source->stream.fd, error) < 0) ||
-        device_set_probe(&source->set, config->no_p2p, error) < 0)
+        device_set_probe(&source->set, !machine_board(config->machine)->wishes.peers, error) < 0)
         return -1;
     guest_tsc = vm_guest_tsc(machine_vm(config->machine));
     if (config->faults && config->faults->tsc_ahead)

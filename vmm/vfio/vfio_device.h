@@ -107,6 +107,9 @@ struct vfio_device_ops {
      */
     int (*dma_map)(struct vfio_device *device, uint64_t iova, uint64_t size, void *host, int fd, uint64_t offset,
                    bool writable, struct error *error);
+    /* The same for a BAR of another device, where the backend can tell its device that it is one. NULL: dma_map. */
+    int (*dma_map_peer)(struct vfio_device *device, uint64_t iova, uint64_t size, void *host, int fd, uint64_t offset,
+                        bool writable, struct error *error);
     int (*dma_unmap)(struct vfio_device *device, uint64_t iova, uint64_t size, struct error *error);
 
     /*

@@ -165,6 +165,7 @@ static const struct vfio_device_ops vfio_user_ops = {
     .region_write = vfio_user_region_write,
     .set_irqs = vfio_user_set_irqs,
     .dma_map = vfio_user_dma_map,
+    .dma_map_peer = vfio_user_dma_map_peer,
     .dma_unmap = vfio_user_dma_unmap,
     .take_own_dirty = vfio_user_take_own_dirty,
     .reset = vfio_user_reset,

@@ -17,8 +17,9 @@ struct vfio_user_agreement {
     uint32_t max_dma_maps;
     uint64_t pgsizes;
     bool write_multiple;
-    bool stopcopy;   /* VFIO_USER_CAPABILITY_STOPCOPY, of our version */
-    int twin_socket; /* -1 where there is none */
+    bool stopcopy;      /* VFIO_USER_CAPABILITY_STOPCOPY, of our version */
+    bool peer_mappings; /* of it: mappings of another device's BARs are marked */
+    int twin_socket;    /* -1 where there is none */
 };
 
 /* NULL where the device is not served over vfio-user. Lives as long as the device. */

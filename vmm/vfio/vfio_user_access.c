@@ -161,22 +161,22 @@ int vfio_user_set_irqs(struct vfio_device *device, uint32_t flags, uint32_t inde
     return set_irqs_once(client, flags, index, start, count, data, data_size, NULL, 0, error);
 }
 
-int vfio_user_dma_map(struct vfio_device *device, uint64_t iova, uint64_t size, void *host, int fd, uint64_t offset,
-                      bool writable, struct error *error)
+static int map(struct vfio_user *client, uint32_t flags, uint64_t iova, uint64_t size, void *host, int fd,
+               uint64_t offset, struct error *error)
 {
-    struct vfio_user *client = vfio_user_of(device);
+    const struct vfio_device *device = &client->device;
     uint64_t page = client->agreement.pgsizes & -client->agreement.pgsizes;
     bool by_message = client->dma_by_message || fd < 0 || client->agreement.max_msg_fds == 0;
-    struct vfio_user_dma_map map = {
-        .argsz = sizeof(map),
-        .flags = VFIO_USER_DMA_MAP_READ | (writable ? VFIO_USER_DMA_MAP_WRITE : 0),
+    struct vfio_user_dma_map request = {
+        .argsz = sizeof(request),
+        .flags = flags,
         .offset = by_message ? 0 : offset,
         .address = iova,
         .size = size,
     };
     struct vfio_user_call call = {
         .command = VFIO_USER_DMA_MAP,
-        .request = {{&map, sizeof(map)}},
+        .request = {{&request, sizeof(request)}},
         .request_count = 1,
         .fds = &fd,
         .fd_count = by_message ? 0 : 1,
@@ -188,7 +188,8 @@ int vfio_user_dma_map(struct vfio_device *device, uint64_t iova, uint64_t size, 
                          ": not of whole pages of the server's %" PRIu64 " bytes",
                          device->name, size, iova, page);
     /* First, because the server may use it before its reply comes. */
-    if (vfio_user_dma_add(&client->dma, iova, size, host, writable, client->agreement.max_dma_maps, error) < 0)
+    if (vfio_user_dma_add(&client->dma, iova, size, host, flags & VFIO_USER_DMA_MAP_WRITE,
+                          client->agreement.max_dma_maps, error) < 0)
         return error_prefix(error, "%s: DMA_MAP", device->name);
     if (by_message && !atomic_exchange(&client->serve_main, true))
         vfio_user_background_wake(client);
@@ -197,6 +198,28 @@ int vfio_user_dma_map(struct vfio_device *device, uint64_t iova, uint64_t size, 
         return -1;
     }
     return 0;
+}
+
+static uint32_t access_flags(bool writable)
+{
+    return VFIO_USER_DMA_MAP_READ | (writable ? VFIO_USER_DMA_MAP_WRITE : 0);
+}
+
+int vfio_user_dma_map(struct vfio_device *device, uint64_t iova, uint64_t size, void *host, int fd, uint64_t offset,
+                      bool writable, struct error *error)
+{
+    return map(vfio_user_of(device), access_flags(writable), iova, size, host, fd, offset, error);
+}
+
+int vfio_user_dma_map_peer(struct vfio_device *device, uint64_t iova, uint64_t size, void *host, int fd,
+                           uint64_t offset, bool writable, struct error *error)
+{
+    struct vfio_user *client = vfio_user_of(device);
+    uint32_t flags = access_flags(writable);
+
+    if (client->agreement.peer_mappings)
+        flags |= VFIO_USER_STOPCOPY_DMA_MAP_PEER;
+    return map(client, flags, iova, size, host, fd, offset, error);
 }
 
 int vfio_user_dma_unmap(struct vfio_device *device, uint64_t iova, uint64_t size, struct error *error)

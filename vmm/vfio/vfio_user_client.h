@@ -127,6 +127,8 @@ int vfio_user_set_irqs(struct vfio_device *device, uint32_t flags, uint32_t inde
                        const void *data, size_t data_size, struct error *error);
 int vfio_user_dma_map(struct vfio_device *device, uint64_t iova, uint64_t size, void *host, int fd, uint64_t offset,
                       bool writable, struct error *error);
+int vfio_user_dma_map_peer(struct vfio_device *device, uint64_t iova, uint64_t size, void *host, int fd,
+                           uint64_t offset, bool writable, struct error *error);
 int vfio_user_dma_unmap(struct vfio_device *device, uint64_t iova, uint64_t size, struct error *error);
 int vfio_user_take_own_dirty(struct vfio_device *device, uint64_t iova, uint64_t size, uint64_t page_size,
                              uint64_t *bitmap, struct error *error);

@@ -14,10 +14,10 @@
 
 static char *our_capabilities(void)
 {
-    json_t *json =
-        json_pack("{s:{s:i,s:i,s:{s:b},s:b,s:{s:i}}}", "capabilities", "max_msg_fds", CLIENT_MAX_MSG_FDS,
-                  "max_data_xfer_size", (int)CLIENT_MAX_DATA_XFER_SIZE, "twin_socket", "supported", 1, "write_multiple",
-                  1, VFIO_USER_CAPABILITY_STOPCOPY, "version", VFIO_USER_CAPABILITY_STOPCOPY_VERSION);
+    json_t *json = json_pack("{s:{s:i,s:i,s:{s:b},s:b,s:{s:i,s:b}}}", "capabilities", "max_msg_fds", CLIENT_MAX_MSG_FDS,
+                             "max_data_xfer_size", (int)CLIENT_MAX_DATA_XFER_SIZE, "twin_socket", "supported", 1,
+                             "write_multiple", 1, VFIO_USER_CAPABILITY_STOPCOPY, "version",
+                             VFIO_USER_CAPABILITY_STOPCOPY_VERSION, VFIO_USER_CAPABILITY_PEER_MAPPINGS, 1);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
     json_decref(json);
@@ -99,11 +99,14 @@ static int parse_stopcopy(const json_t *capabilities, struct vfio_user_agreement
 {
     const json_t *ours;
     uint64_t version = 0;
+    bool peers = false;
 
     if (get_object(capabilities, VFIO_USER_CAPABILITY_STOPCOPY, &ours, error) < 0 ||
-        (ours && get_number(ours, "version", 1, INT32_MAX, &version, error) < 0))
+        (ours && (get_number(ours, "version", 1, INT32_MAX, &version, error) < 0 ||
+                  get_bool(ours, VFIO_USER_CAPABILITY_PEER_MAPPINGS, &peers, error) < 0)))
         return -1;
     agreement->stopcopy = version == VFIO_USER_CAPABILITY_STOPCOPY_VERSION;
+    agreement->peer_mappings = agreement->stopcopy && peers;
     return 0;
 }
 

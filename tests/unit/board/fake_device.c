@@ -137,11 +137,30 @@ static int dma_map(struct vfio_device *vfio, uint64_t iova, uint64_t size, void 
     return 0;
 }
 
+static int dma_map_peer(struct vfio_device *vfio, uint64_t iova, uint64_t size, void *host, int fd, uint64_t offset,
+                        bool writable, struct error *error)
+{
+    struct fake_device *device = fake(vfio);
+
+    if (!host || fd == -1 || !writable || device->peer_maps == sizeof(device->peer) / sizeof(device->peer[0]))
+        return error_set(error, EINVAL, "a mapping of what?");
+    if (device->refuses_peers)
+        return error_set(error, EPERM, "no such mapping");
+    device->peer[device->peer_maps++] = (struct fake_peer_map){.iova = iova, .size = size, .offset = offset, .fd = fd};
+    return 0;
+}
+
 static int dma_unmap(struct vfio_device *vfio, uint64_t iova, uint64_t size, struct error *error)
 {
-    (void)iova;
-    (void)size;
+    struct fake_device *device = fake(vfio);
+
     (void)error;
+    for (unsigned int i = 0; i < device->peer_maps; i++) {
+        if (device->peer[i].iova != iova || device->peer[i].size != size)
+            continue;
+        device->peer[i] = device->peer[--device->peer_maps];
+        return 0;
+    }
     fake(vfio)->dma_maps--;
     return 0;
 }
@@ -160,6 +179,7 @@ static const struct vfio_device_ops ops = {
     .region_write = region_write,
     .set_irqs = set_irqs,
     .dma_map = dma_map,
+    .dma_map_peer = dma_map_peer,
     .dma_unmap = dma_unmap,
     .gone_fd = gone_fd,
 };

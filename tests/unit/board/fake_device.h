@@ -29,6 +29,12 @@ struct fake_device {
     unsigned int doorbell_count;
     struct vfio_doorbell doorbell[4];
     unsigned int dma_maps;
+    bool refuses_peers;
+    unsigned int peer_maps;
+    struct fake_peer_map {
+        uint64_t iova, size, offset;
+        int fd;
+    } peer[8]; /* the first peer_maps of them */
     int gone_fd;
 };
 

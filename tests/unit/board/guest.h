@@ -11,6 +11,7 @@ struct guest {
     struct fake_device fake[2];
     struct vfio_device *vfio[2];
     struct board board;
+    bool peers; /* board_wishes.peers */
     struct machine *machine;
     struct vm *vm;
     struct error error;

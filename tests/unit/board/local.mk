@@ -12,6 +12,7 @@ tests_unit_board_board_SOURCES = \
 	tests/unit/board/test_intx.c \
 	tests/unit/board/test_layout.c \
 	tests/unit/board/test_msix.c \
+	tests/unit/board/test_peers.c \
 	tests/unit/board/test_ports.c \
 	tests/unit/board/test_tree.c
 tests_unit_board_board_CFLAGS = $(UNIT_CFLAGS)

@@ -59,6 +59,14 @@ Test(vfio_user_version, the_servers_numbers_count)
     cr_assert(agreement.stopcopy);
 }
 
+Test(vfio_user_version, peer_mappings_are_part_of_our_capability)
+{
+    cr_assert(agree("{\"capabilities\":{\"stopcopy\":{\"version\":1,\"peer_mappings\":true}}}").peer_mappings);
+    cr_assert_not(agree("{\"capabilities\":{\"stopcopy\":{\"version\":1}}}").peer_mappings);
+    cr_assert_not(agree("{\"capabilities\":{\"stopcopy\":{\"version\":2,\"peer_mappings\":true}}}").peer_mappings);
+    cr_assert_not(agree("{\"capabilities\":{\"peer_mappings\":true}}").peer_mappings);
+}
+
 Test(vfio_user_version, another_version_of_our_capability_is_not_agreed_on)
 {
     cr_assert_not(agree("{\"capabilities\":{\"stopcopy\":{\"version\":2}}}").stopcopy);
@@ -93,6 +101,7 @@ Test(vfio_user_version, bad_capabilities_are_refused)
         "{\"capabilities\":{\"twin_socket\":{\"supported\":true}}}",
         "{\"capabilities\":{\"twin_socket\":{\"supported\":true,\"fd_index\":0}}}",
         "{\"capabilities\":{\"stopcopy\":1}}",
+        "{\"capabilities\":{\"stopcopy\":{\"version\":1,\"peer_mappings\":1}}}",
         "{\"capabilities\":{\"stopcopy\":{\"version\":\"1\"}}}",
     };
 
