@@ -21,8 +21,8 @@ static int add_faults(const struct options *options, const char *text, char word
         return 0;
     for (size_t i = 0; i < options->device_fault_count; i++) {
         size_t room = SPEC_TEXT_MAX - length;
-        int added =
-            snprintf(words + length, room, "%cfault=%s", strchr(words, ':') ? ',' : ':', options->device_fault[i]);
+        const char *separator = !strchr(words, ':') ? ":" : words[length - 1] == ':' ? "" : ",";
+        int added = snprintf(words + length, room, "%sfault=%s", separator, options->device_fault[i]);
 
         if (added < 0 || (size_t)added >= room)
             return error_set(error, ENAMETOOLONG, "--fault '%.40s...'", options->device_fault[i]);

@@ -71,7 +71,7 @@ static const struct known_option known[] = {
       "operations of the leading workload before each migration, and after the last (10000)", 1}},
     {OPTIONS_GUEST, {"image", KEY_IMAGE, "FILE", 0, "the guest's image", 1}},
     {0, {"console", KEY_CONSOLE, NULL, 0, "show the guest's console on standard error at the end", 1}},
-    {0, {"report", KEY_REPORT, "FORMAT[:FILE]", 0, "text or json (repeat; text on standard output)", 2}},
+    {0, {"report", KEY_REPORT, "FORMAT[:FILE]", 0, "text, json, tap, junit or trace (repeat; text on standard output)", 2}},
     {0, {"fault", KEY_FAULT, "NAME[,KEY=VALUE]", 0, "put a fault in on purpose (stopcopy faults lists them)", 2}},
     {OPTIONS_MIGRATE | OPTIONS_TO,
      {"mode", KEY_MODE, "stop-copy|pre-copy", 0, "send everything after the stop, or what can be before it (stop-copy)",

@@ -62,9 +62,10 @@ static int add_expect(struct report_builder *builder, json_t *event)
 static int add_finding(struct report_builder *builder, json_t *event)
 {
     return json_array_append_new(json_object_get(builder->report, "findings"),
-                                 json_pack("{s:O, s:O, s:O, s:O}", "rule", json_object_get(event, "rule"), "text",
+                                 json_pack("{s:O, s:O, s:O, s:O, s:O}", "rule", json_object_get(event, "rule"), "text",
                                            json_object_get(event, "text"), "role", json_object_get(event, "role"),
-                                           "leg", json_object_get(event, "leg")));
+                                           "leg", json_object_get(event, "leg"), "time_ns",
+                                           json_object_get(event, "time_ns")));
 }
 
 static int add_not_proven(struct report_builder *builder, json_t *event)

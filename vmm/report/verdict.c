@@ -36,7 +36,7 @@ static void reason(struct report_builder *builder, const char *format, ...)
     json_array_append_new(json_object_get(builder->report, "not_proven"), json_string(text));
 }
 
-static const char *name_chain(const json_t *chain, char name[static 96])
+const char *report_name_chain(const json_t *chain, char name[static 96])
 {
     if (strcmp(report_text(chain, "workload"), "dma") == 0)
         snprintf(name, 96, "dma, device in slot %d, queue %d", (int)report_number(chain, "device"),
@@ -91,7 +91,7 @@ static void need_right_chains(struct report_builder *builder, const json_t *chai
 
     json_array_foreach (chains, i, chain) {
         if (!report_knows(chain, "expected"))
-            reason(builder, "the digest of %s was not verified %s", name_chain(chain, name), when);
+            reason(builder, "the digest of %s was not verified %s", report_name_chain(chain, name), when);
         any |= report_chain_has_digest(chain) && report_number(chain, "operations") > 0;
     }
     if (!any)
@@ -127,7 +127,7 @@ static void need_same_chains(struct report_builder *builder, const json_t *some,
 
     json_array_foreach (some, i, chain) {
         if (!report_find_chain(others, chain))
-            reason(builder, "%s is missing %s", name_chain(chain, name), when);
+            reason(builder, "%s is missing %s", report_name_chain(chain, name), when);
     }
 }
 
@@ -163,9 +163,9 @@ static void need_work_before_and_after(struct report_builder *builder)
         if (!report_chain_has_digest(chain) || !before || !paused)
             continue;
         if (report_number(before, "operations") == 0)
-            reason(builder, "%s: no operation before the migration", name_chain(chain, name));
+            reason(builder, "%s: no operation before the migration", report_name_chain(chain, name));
         if (report_number(chain, "operations") <= report_number(paused, "operations"))
-            reason(builder, "%s: no operation after the migration", name_chain(chain, name));
+            reason(builder, "%s: no operation after the migration", report_name_chain(chain, name));
     }
 }
 
@@ -273,7 +273,7 @@ static void find_wrong_chains(struct report_builder *builder, const json_t *chai
     json_array_foreach (chains, i, chain) {
         if (report_knows(chain, "expected") && !report_chain_is_right(chain))
             add_finding(builder, json_string(rule),
-                        json_sprintf("%s: the digest is %s and should be %s", name_chain(chain, name),
+                        json_sprintf("%s: the digest is %s and should be %s", report_name_chain(chain, name),
                                      report_text(chain, "digest"), report_text(chain, "expected")),
                         chain);
     }
