@@ -6,6 +6,7 @@
 #include "guest/base/text.h"
 #include "guest/kernel/gate.h"
 #include "guest/workloads/dma.h"
+#include "guest/workloads/edu.h"
 #include "guest/workloads/uart.h"
 
 #define REQUEST_NOBODY UINT32_MAX
@@ -63,7 +64,7 @@ _Noreturn void guest_fail(struct guest *guest, const char *rule, uint64_t expect
 
 static const char *workload_name(uint32_t workload)
 {
-    static const char *const names[] = {"", "dma", "memory", "cpu", "clock", "uart"};
+    static const char *const names[] = {"", "dma", "memory", "cpu", "clock", "uart", "edu"};
 
     return workload < sizeof(names) / sizeof(names[0]) ? names[workload] : "";
 }
@@ -73,7 +74,7 @@ static void print_chain(struct guest *guest, const struct progress_chain *chain)
     const struct progress_chain_value *value = &chain->slot[chain->generation & 1];
     char name[32];
 
-    if (chain->workload == WORKLOAD_DMA || chain->workload == WORKLOAD_UART)
+    if (chain->workload == WORKLOAD_DMA || chain->workload == WORKLOAD_UART || chain->workload == WORKLOAD_EDU)
         text_format(name, sizeof(name), "%s %u.%u", workload_name(chain->workload), chain->device, chain->index);
     else
         text_format(name, sizeof(name), "%s %u", workload_name(chain->workload), chain->index);
@@ -100,6 +101,7 @@ _Noreturn void guest_done(struct guest *guest)
         print_clock(guest, i);
     dma_print_spurious(guest);
     uart_print_spurious(guest);
+    edu_print_counts(guest);
     console_print(&guest->console, "stopcopy-guest: done");
     guest_tell(guest, GUEST_TEST_DONE);
     guest_halt();

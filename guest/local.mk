@@ -8,7 +8,7 @@ GUEST_LINK_FLAGS = -nostdlib -static -no-pie -Wl,-T,$(top_srcdir)/guest/guest.ld
 	-Wl,-z,max-page-size=4096 -Wl,-z,noexecstack
 
 # Drivers: the host's conformance checks link these sources too.
-GUEST_DRIVERS = guest/drivers/dma_driver.c guest/drivers/uart_driver.c
+GUEST_DRIVERS = guest/drivers/dma_driver.c guest/drivers/edu_driver.c guest/drivers/uart_driver.c
 
 GUEST_COMPILED = \
 	guest/kernel/entry.S \
@@ -40,6 +40,7 @@ GUEST_COMPILED = \
 	guest/workloads/crc32c.c \
 	guest/workloads/dma.c \
 	guest/workloads/dma_operation.c \
+	guest/workloads/edu.c \
 	guest/workloads/memory.c \
 	guest/workloads/uart.c \
 	guest/workloads/vcpu.c \
@@ -62,6 +63,7 @@ GUEST_INCLUDED = \
 	guest/pci/pci_access.h \
 	guest/drivers/driver.h \
 	guest/drivers/dma_driver.h \
+	guest/drivers/edu_driver.h \
 	guest/drivers/uart_driver.h \
 	guest/workloads/arithmetic.h \
 	guest/workloads/chain.h \
@@ -71,13 +73,14 @@ GUEST_INCLUDED = \
 	guest/workloads/crc32c.h \
 	guest/workloads/dma.h \
 	guest/workloads/dma_stream.h \
+	guest/workloads/edu.h \
 	guest/workloads/memory.h \
 	guest/workloads/uart.h \
 	guest/workloads/vcpu.h \
 	guest/guest.h
 
-GUEST_CONTRACTS = include/stopcopy/dma_device.h include/stopcopy/guest_abi.h include/stopcopy/uart_device.h \
-	include/stopcopy/workload.h
+GUEST_CONTRACTS = include/stopcopy/dma_device.h include/stopcopy/edu_device.h include/stopcopy/guest_abi.h \
+	include/stopcopy/uart_device.h include/stopcopy/workload.h
 GUEST_OBJECTS = $(addsuffix .guest.o,$(GUEST_COMPILED))
 
 guestdir = $(pkgdatadir)

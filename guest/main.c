@@ -5,6 +5,7 @@
 #include "guest/boot/calibrate.h"
 #include "guest/guest.h"
 #include "guest/workloads/dma.h"
+#include "guest/workloads/edu.h"
 #include "guest/workloads/uart.h"
 
 static struct guest the_guest; /* handed on from here as a pointer */
@@ -80,6 +81,7 @@ static void open_workloads(struct guest *guest)
 
     dma_open(guest);
     uart_open(guest);
+    edu_open(guest);
     for (uint32_t i = 0; i < vcpus; i++)
         memory_open(guest->vcpu[i]);
     for (uint32_t i = 0; i < vcpus; i++)

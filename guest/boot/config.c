@@ -26,7 +26,7 @@ int config_check(struct config *config)
         return config_fail(config, "dma depth %u: 1 to %u is possible", config->dma_depth, CONFIG_DMA_DEPTH_MAX);
     if (config->memory && config->memory_size < RAM_PAGE_SIZE)
         return config_fail(config, "the memory workload's size %lu is less than a page", config->memory_size);
-    if (!config->dma && !config->uart && !config->memory && !config->cpu && !config->clock)
+    if (!config->dma && !config->uart && !config->edu && !config->memory && !config->cpu && !config->clock)
         return config_fail(config, "no workload was asked for");
     return 0;
 }

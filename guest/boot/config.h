@@ -27,7 +27,7 @@ struct config {
     uint64_t ecam_size;
     uint16_t serial_port;
     uint16_t test_port; /* 0: nobody answers */
-    bool dma, uart, memory, cpu, clock;
+    bool dma, uart, edu, memory, cpu, clock;
     uint32_t dma_depth;
     uint64_t memory_size;         /* of all vCPUs together */
     uint64_t memory_rate;         /* bytes a second of all together, 0: no limit */

@@ -29,9 +29,9 @@ static int read_workloads(struct config *config, const char *list)
         const char *name;
         size_t flag;
     } workloads[] = {
-        {"dma", offsetof(struct config, dma)},       {"uart", offsetof(struct config, uart)},
-        {"memory", offsetof(struct config, memory)}, {"cpu", offsetof(struct config, cpu)},
-        {"clock", offsetof(struct config, clock)},
+        {"dma", offsetof(struct config, dma)}, {"uart", offsetof(struct config, uart)},
+        {"edu", offsetof(struct config, edu)}, {"memory", offsetof(struct config, memory)},
+        {"cpu", offsetof(struct config, cpu)}, {"clock", offsetof(struct config, clock)},
     };
 
     while (*list) {

@@ -158,6 +158,7 @@ static int read_workloads(struct config *config, const void *tree)
     memory = fdt_subnode_offset(tree, node, "memory");
     config->dma = dma >= 0;
     config->uart = fdt_subnode_offset(tree, node, "uart") >= 0;
+    config->edu = fdt_subnode_offset(tree, node, "edu") >= 0;
     config->memory = memory >= 0;
     config->cpu = fdt_subnode_offset(tree, node, "cpu") >= 0;
     config->clock = fdt_subnode_offset(tree, node, "clock") >= 0;

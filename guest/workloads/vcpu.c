@@ -3,6 +3,7 @@
 #include "guest/base/processor.h"
 #include "guest/guest.h"
 #include "guest/workloads/dma.h"
+#include "guest/workloads/edu.h"
 #include "guest/workloads/uart.h"
 
 #define START_TRIES 5
@@ -100,6 +101,10 @@ static bool step_streams(struct vcpu *vcpu)
         busy |= uart_step(vcpu, card);
         between_steps(vcpu);
     }
+    for (struct edu_board *board = vcpu->edus; board; board = edu_next(board)) {
+        busy |= edu_step(vcpu, board);
+        between_steps(vcpu);
+    }
     return busy;
 }
 
@@ -135,6 +140,10 @@ static bool is_drained(struct vcpu *vcpu)
         if (!uart_is_drained(card))
             return false;
     }
+    for (struct edu_board *board = vcpu->edus; board; board = edu_next(board)) {
+        if (!edu_is_drained(board))
+            return false;
+    }
     return true;
 }
 
@@ -148,6 +157,8 @@ static void finish(struct vcpu *vcpu)
         between_steps(vcpu);
     for (struct dma_stream *stream = vcpu->streams; stream; stream = dma_next(stream))
         dma_finish(vcpu, stream);
+    for (struct edu_board *board = vcpu->edus; board; board = edu_next(board))
+        edu_finish(board);
     clock_finish(vcpu);
     __atomic_add_fetch(&guest->vcpus_finished, 1, __ATOMIC_ACQ_REL);
     if (vcpu->index != 0)

@@ -13,6 +13,7 @@
 struct guest;
 struct dma_stream;
 struct uart_card;
+struct edu_board;
 
 struct vcpu {
     volatile uint64_t interrupts[256]; /* the kernel counts here */
@@ -26,6 +27,7 @@ struct vcpu {
     struct cpu cpu;
     struct dma_stream *streams; /* queues of which this vCPU takes care */
     struct uart_card *uarts;    /* cards, the same */
+    struct edu_board *edus;     /* edu devices, the same */
     uint64_t poll_at;           /* vCPU 0: TSC at which to look for the VMM's request */
 };
 

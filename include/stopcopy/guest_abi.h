@@ -16,13 +16,13 @@
  *   /pcie@ADDR     compatible "pci-host-ecam-generic"; reg: ECAM; ranges: I/O, 32-bit and 64-bit windows; bus-range <0 0>
  *   /serial@3f8    compatible "ns16550a"; reg in I/O space: stopcopy,port <u32>
  *   /test-control@600  compatible "stopcopy,test-control"; stopcopy,port <u32>
- *   /workloads     a node for each workload asked for: dma {depth <u32>}, uart {}, memory {size <u64> of all vCPUs together,
- *                  rate <u64> bytes a second of all together, 0 for no limit}, cpu {}, clock {}
+ *   /workloads     a node for each workload asked for: dma {depth <u32>}, uart {}, edu {}, memory {size <u64> of all vCPUs
+ *                  together, rate <u64> bytes a second of all together, 0 for no limit}, cpu {}, clock {}
  * BARs have addresses when the guest starts; decoding and bus mastering are off. Where a function has INTA# the register
  * Interrupt Line has the pin of the IOAPIC (at 0xfec00000) that it goes to, a level, active high.
  *
- * Command line, where there is no tree, of words: seed=N ops=N workloads=dma,uart,memory,cpu,clock depth=N memory=SIZE rate=N
- * vcpus=N avx2 kvmclock; numbers in C's forms. Without a VMM that answers at the test-control port the console has it all.
+ * Command line, where there is no tree, of words: seed=N ops=N workloads=dma,uart,edu,memory,cpu,clock depth=N memory=SIZE
+ * rate=N vcpus=N avx2 kvmclock; numbers in C's forms. Without a VMM that answers at the test-control port the console has it all.
  *
  * Console. Lines of text on the 16550. The last line is "stopcopy-guest: done" or "stopcopy-guest: failed: RULE: TEXT".
  */
@@ -51,7 +51,7 @@ enum guest_test_command {
  * generation is advanced, so that slot[generation & 1] is whole whenever it is read.
  */
 #define PROGRESS_MAGIC 0x53534552474f5250ull
-#define PROGRESS_VERSION 1u
+#define PROGRESS_VERSION 2u
 #define PROGRESS_SIZE 0x10000u
 #define PROGRESS_CHAINS_MAX 256u
 #define PROGRESS_VCPUS_MAX 64u
@@ -85,8 +85,10 @@ struct progress_chain {
     uint32_t parameter; /* memory: pages of this chain; cpu: 1 with AVX2; dma: depth */
     uint32_t generation;
     struct progress_chain_value slot[2];
-    uint64_t submitted;  /* dma, uart: operations handed to the device; else as operations */
-    uint64_t interrupts; /* dma, uart: interrupts taken; clock: timer interrupts taken */
+    uint64_t submitted;  /* dma, uart, edu: operations handed to the device; else as operations */
+    uint64_t interrupts; /* dma, uart, edu: interrupts taken; clock: timer interrupts taken */
+    uint64_t repeats;    /* edu: pairs that were cut and done again; else 0 */
+    uint64_t repeated;   /* edu: the number of the operation that was repeated last, written before repeats is */
 };
 
 struct progress_gap {

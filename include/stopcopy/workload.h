@@ -7,7 +7,7 @@
  *   digest(words, h):  for each word w: h = (h ^ w) * DIGEST_MULTIPLIER, then h ^= h >> 32;  the result is h
  *   chain seed:        s = mix(mix(seed + workload * GOLDEN) ^ (device << 32 | index)), with workload from enum
  *                      workload_id, device the number of the device (0 where the workload has none), index the queue
- *                      for dma, the port for uart, the vCPU for the others
+ *                      for dma, the port for uart, 0 for edu, the vCPU for the others
  *   chain:             begins as s; a value v enters it by  chain = mix(chain ^ v) + GOLDEN
  *
  * Operations of a chain are numbered from 0. After n operations the chain's digest is published with n.
@@ -41,6 +41,24 @@
  *   written there.
  *   Then v enters the chain.
  *
+ * edu, one chain for each of QEMU's edu devices (edu_device.h), which has one operation at a time: a pair of transfers, to
+ * the device's buffer and back, and with it maybe a factorial. For operation i:
+ *   r = mix(s + GOLDEN * (i + 1));  words = 2 + (r >> 8) % 254;  place = 8 * ((r >> 16) % 256);  start = (r >> 24) % 512
+ *   word 0 = i + 1, the operation's sequence number; word j > 0 = mix(r) + j * GOLDEN
+ *   Region i % WORKLOAD_EDU_REGIONS, of WORKLOAD_EDU_REGION_SIZE bytes, is painted: all its words are mix(r ^ 1). The words
+ *   are read from RAM to `place` in the buffer; then they are written from there to the region from its word `start` on.
+ *   Each transfer ends with an interrupt, the second is begun after that of the first.
+ *   n = (r >> 40) % 34. With r & 3: 0 no factorial; 1 that of n is asked for with the pair's first transfer; 2, 3 with its
+ *   second. It ends with an interrupt of its own, which is awaited too. f = n! modulo 2^32, 0 where not asked for.
+ *   v: digest(words that came back, then f; i)
+ *   Where (i & 3) == 3: the liveness register is read, v ^= what was read (0 at first), and it is then written so that it
+ *   reads as mix(s ^ i) & 0xffffffff.
+ *   Then v enters the chain. What a region holds is compared again before it is painted, and at the end.
+ *   The buffer does not move with a migration. A pair that was cut brings back other words: none of them is right, all of
+ *   them were written, and no others of the region. Such a pair is painted and done again (not its factorial); it is
+ *   counted, and its value is that of a pair which was not cut. At most one pair may be cut by each migration: the one
+ *   that was under way at the pause.
+ *
  * memory, one chain for each vCPU, over `pages` pages of its own. Operation i: p = i % pages, generation = i / pages.
  *   base(p, g) = mix(s + ((g + 1) << 32) + p); the page of generation g has word j = base(p, g) + j * GOLDEN, j < 512
  *   generation > 0: all 512 words are read and compared with generation - 1, v = digest(words read, i); else v = 0
@@ -62,9 +80,10 @@
  *
  * clock, one chain for each vCPU, judged by invariants and not by a digest: its digest is 0.
  *
- * The leading workload is the first of dma, uart, memory, cpu, clock (not the order of enum workload_id) that was asked for and has a chain. The operation count
- * asked for is that of each of its chains; the others go on as long as it does. When all is done, or the VMM asks for
- * the finish, every workload checks all that it has (dma and uart drain what is under way) and publishes its last count and digest.
+ * The leading workload is the first of dma, uart, edu, memory, cpu, clock (not the order of enum workload_id) that was
+ * asked for and has a chain. The operation count asked for is that of each of its chains; the others go on as long as it
+ * does. When all is done, or the VMM asks for the finish, every workload checks all that it has (dma, uart and edu drain
+ * what is under way) and publishes its last count and digest.
  */
 #ifndef STOPCOPY_WORKLOAD_H
 #define STOPCOPY_WORKLOAD_H
@@ -72,6 +91,8 @@
 #define WORKLOAD_GOLDEN 0x9e3779b97f4a7c15ull
 #define WORKLOAD_DIGEST_MULTIPLIER 0x9fb21c651e98df25ull
 #define WORKLOAD_DMA_BUFFER_SIZE 4096u
+#define WORKLOAD_EDU_REGION_SIZE 8192u
+#define WORKLOAD_EDU_REGIONS 4u
 #define WORKLOAD_CPU_MODULUS 2147483647u
 #define WORKLOAD_CPU_MULTIPLIER 48271u
 #define WORKLOAD_CPU_HOLD 1024u
@@ -83,6 +104,7 @@ enum workload_id {
     WORKLOAD_CPU = 3,
     WORKLOAD_CLOCK = 4,
     WORKLOAD_UART = 5,
+    WORKLOAD_EDU = 6,
 };
 
 #endif

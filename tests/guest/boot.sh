@@ -13,12 +13,14 @@ failures=0
 
 fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
 
-# boot VCPUS COMMAND-LINE: what the console says up to its last line is in $directory/console. The time limit is for a
+# boot VCPUS COMMAND-LINE [QEMU-OPTION...]: what the console says up to its last line is in $directory/console. The time limit is for a
 # guest that hangs.
 boot() {
+    vcpus=$1 line=$2
+    shift 2
     mkfifo "$directory/serial"
-    timeout 120 qemu-system-x86_64 -accel tcg -M q35 -cpu max -m 256 -smp "$1" -nodefaults -display none \
-        -serial stdio -kernel "$image" -append "$2" </dev/null >"$directory/serial" 2>&1 &
+    timeout 120 qemu-system-x86_64 -accel tcg -M q35 -cpu max -m 256 -smp "$vcpus" -nodefaults -display none \
+        -serial stdio -kernel "$image" -append "$line" "$@" </dev/null >"$directory/serial" 2>&1 &
     machine=$!
     sed '/^stopcopy-guest: \(done\|failed\)/q' "$directory/serial" >"$directory/console"
     kill "$machine" 2>/dev/null
@@ -56,6 +58,25 @@ works 4 1 "workloads=memory,cpu avx2 rate=0x10000000"
 boot 2 "ops=30 vcpus=2 workloads=cpu,clock"
 last_line_is "stopcopy-guest: done" "cpu leads"
 has_line "chain cpu 1 ops 30 digest 0x[0-9a-f]*" "cpu leads"
+
+# has_edu MOST-VCPUS OPS CHAINS QEMU-OPTION...: QEMU's edu devices are put to work, each with so many operations.
+has_edu() {
+    vcpus=$1 ops=$2 chains=$3
+    shift 3
+    boot "$vcpus" "seed=77 ops=$ops vcpus=$vcpus workloads=edu,clock" "$@"
+    last_line_is "stopcopy-guest: done" "$chains edu devices on $vcpus vCPUs"
+    [ "$(grep -c "^chain edu [0-9]*\.0 ops $ops digest" "$directory/console")" -eq "$chains" ] || fail "$chains edu chains"
+    command -v python3 >/dev/null 2>&1 || return
+    python3 "$model" 77 0x1000 0 <"$directory/console" || fail "$chains edu devices: the model differs"
+}
+
+if qemu-system-x86_64 -device help 2>&1 | grep -q '^name "edu"'; then
+    has_edu 1 12 1 -device edu
+    has_edu 2 6 3 -device edu -device edu -device edu
+else
+    echo "left out: this QEMU has no edu device"
+fi
+refuses "guest/boot: nothing to do: the workloads asked for have no device" "workloads=edu"
 
 refuses "guest/boot: command line: no such word: sed=1" "sed=1 workloads=cpu"
 refuses "guest/boot: command line: no such workload: memorx,cpu" "workloads=memorx,cpu"

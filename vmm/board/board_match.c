@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "stopcopy/dma_device.h"
+#include "stopcopy/edu_device.h"
 #include "stopcopy/uart_device.h"
 #include "vmm/board/board_layout.h"
 #include "vmm/board/pci_probe.h"
@@ -261,6 +262,7 @@ int board_plan(const struct board *board, struct vfio_device *const *devices, st
         .vcpus = board->vcpus,
         .dma = wishes->dma,
         .uart = wishes->uart,
+        .edu = wishes->edu,
         .memory = wishes->memory,
         .cpu = wishes->cpu,
         .clock = wishes->clock,
@@ -273,6 +275,8 @@ int board_plan(const struct board *board, struct vfio_device *const *devices, st
 
         if (description->vendor == UART_DEVICE_VENDOR_ID && description->device == UART_DEVICE_DEVICE_ID)
             plan_uart(description, (uint16_t)i, plan);
+        if (description->vendor == EDU_DEVICE_VENDOR_ID && description->device == EDU_DEVICE_DEVICE_ID)
+            plan->edu_device[plan->edu_count++] = (struct proof_edu){.slot = description->slot, .index = (uint16_t)i};
         if (description->vendor != DMA_DEVICE_VENDOR_ID || description->device != DMA_DEVICE_DEVICE_ID)
             continue;
         if (plan_device(description, devices[i], &plan->device[plan->device_count], error))

@@ -385,6 +385,8 @@ static void read_workloads(struct reader *reader, struct board_wishes *wishes)
             wishes->dma_p2p = get_u32(reader, node, "workloads/dma", "p2p", BOARD_P2P_REQUIRED);
         } else if (name && strcmp(name, "uart") == 0) {
             wishes->uart = true;
+        } else if (name && strcmp(name, "edu") == 0) {
+            wishes->edu = true;
         } else if (name && strcmp(name, "memory") == 0) {
             wishes->memory = true;
             wishes->workload_memory_size = get_u64(reader, node, "workloads/memory", "size");

@@ -275,6 +275,10 @@ static void write_workloads(struct writer *writer, const struct board_wishes *wi
         begin(writer, "uart");
         end(writer);
     }
+    if (wishes->edu) {
+        begin(writer, "edu");
+        end(writer);
+    }
     if (wishes->memory) {
         begin(writer, "memory");
         put_u64(writer, "size", wishes->workload_memory_size);

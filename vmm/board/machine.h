@@ -45,7 +45,7 @@ struct board_wishes {
     unsigned int vcpus;
     uint64_t seed;
     uint64_t ops; /* of the leading workload's chains, 0: until asked to finish */
-    bool dma, uart, memory, cpu, clock;
+    bool dma, uart, edu, memory, cpu, clock;
     uint32_t dma_depth;
     enum board_p2p dma_p2p;
     bool peers; /* the devices reach each other's BARs by DMA */

@@ -61,7 +61,8 @@ static const struct known_option known[] = {
      {"irqchip", KEY_IRQCHIP, "split|full", 0, "interrupt controller (split; full where a device has INTx alone)", 1}},
     {OPTIONS_GUEST,
      {"workload", KEY_WORKLOAD, "NAME[,KEY=VALUE]", 0,
-      "dma[,depth=N,p2p=on|off], uart, memory[,size=SIZE,rate=SIZE], cpu, clock (repeat; all of them where none is "
+      "dma[,depth=N,p2p=on|off], uart, edu, memory[,size=SIZE,rate=SIZE], cpu, clock (repeat; all of them where none "
+      "is "
       "given)",
       1}},
     {OPTIONS_GUEST, {"seed", KEY_SEED, "N", 0, "seed of the workloads (1)", 1}},
@@ -131,12 +132,14 @@ static int set_workload(struct parser *parser, char *text, struct error *error)
     if (count == 0)
         return error_set(error, 0, "--workload wants the name of one");
     if (!parser->workloads_given)
-        wishes->dma = wishes->uart = wishes->memory = wishes->cpu = wishes->clock = false;
+        wishes->dma = wishes->uart = wishes->edu = wishes->memory = wishes->cpu = wishes->clock = false;
     parser->workloads_given = true;
     if (!strcmp(pair[0].key, "dma"))
         wishes->dma = true;
     else if (!strcmp(pair[0].key, "uart"))
         wishes->uart = true;
+    else if (!strcmp(pair[0].key, "edu"))
+        wishes->edu = true;
     else if (!strcmp(pair[0].key, "memory"))
         wishes->memory = true;
     else if (!strcmp(pair[0].key, "cpu"))
@@ -144,7 +147,7 @@ static int set_workload(struct parser *parser, char *text, struct error *error)
     else if (!strcmp(pair[0].key, "clock"))
         wishes->clock = true;
     else
-        return error_set(error, 0, "--workload: '%s' is none of dma, uart, memory, cpu, clock", pair[0].key);
+        return error_set(error, 0, "--workload: '%s' is none of dma, uart, edu, memory, cpu, clock", pair[0].key);
     for (int i = 1; i < count; i++) {
         if (!strcmp(pair[0].key, "dma") && !strcmp(pair[i].key, "depth")) {
             if (option_parse_number(pair[i].value, "--workload dma,depth", 1, 512, &number, error) < 0)
@@ -321,6 +324,7 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
                                            .seed = 1,
                                            .dma = true,
                                            .uart = true,
+                                           .edu = true,
                                            .memory = true,
                                            .cpu = true,
                                            .clock = true,

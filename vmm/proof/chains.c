@@ -12,17 +12,18 @@
 
 bool proof_workload_known(uint32_t workload)
 {
-    return workload >= WORKLOAD_DMA && workload <= WORKLOAD_UART;
+    return workload >= WORKLOAD_DMA && workload <= WORKLOAD_EDU;
 }
 
 bool proof_workload_of_device(uint32_t workload)
 {
-    return workload == WORKLOAD_DMA || workload == WORKLOAD_UART;
+    return workload == WORKLOAD_DMA || workload == WORKLOAD_UART || workload == WORKLOAD_EDU;
 }
 
 unsigned int proof_workload_rank(uint32_t workload)
 {
-    static const uint32_t leading[] = {WORKLOAD_DMA, WORKLOAD_UART, WORKLOAD_MEMORY, WORKLOAD_CPU, WORKLOAD_CLOCK};
+    static const uint32_t leading[] = {WORKLOAD_DMA,    WORKLOAD_UART, WORKLOAD_EDU,
+                                       WORKLOAD_MEMORY, WORKLOAD_CPU,  WORKLOAD_CLOCK};
     unsigned int rank = 0;
 
     while (rank < sizeof(leading) / sizeof(leading[0]) && leading[rank] != workload)
@@ -34,7 +35,7 @@ const char *proof_workload_name(uint32_t workload)
 {
     static const char *const name[] = {
         [WORKLOAD_DMA] = "dma",     [WORKLOAD_MEMORY] = "memory", [WORKLOAD_CPU] = "cpu",
-        [WORKLOAD_CLOCK] = "clock", [WORKLOAD_UART] = "uart",
+        [WORKLOAD_CLOCK] = "clock", [WORKLOAD_UART] = "uart",     [WORKLOAD_EDU] = "edu",
     };
 
     return proof_workload_known(workload) ? name[workload] : "unknown";
@@ -46,6 +47,8 @@ void proof_chain_name(const struct proof_chain *chain, char *name, size_t size)
         snprintf(name, size, "dma, device in slot %u, queue %u", chain->device, chain->index);
     else if (chain->workload == WORKLOAD_UART)
         snprintf(name, size, "uart, device in slot %u, port %u", chain->device, chain->index);
+    else if (chain->workload == WORKLOAD_EDU)
+        snprintf(name, size, "edu, device in slot %u", chain->device);
     else
         snprintf(name, size, "%s, vCPU %u", proof_workload_name(chain->workload), chain->index);
 }
@@ -104,13 +107,16 @@ int proof_plan_chains(const struct proof_plan *plan, struct proof_chain chain[st
 
     if (plan->vcpus < 1 || plan->vcpus > PROGRESS_VCPUS_MAX ||
         plan->device_count > sizeof(plan->device) / sizeof(plan->device[0]) ||
-        plan->uart_count > sizeof(plan->uarts) / sizeof(plan->uarts[0]))
-        return error_set(error, EINVAL, "a plan for %u vCPUs, %zu dma and %zu uart devices", plan->vcpus,
-                         plan->device_count, plan->uart_count);
+        plan->uart_count > sizeof(plan->uarts) / sizeof(plan->uarts[0]) ||
+        plan->edu_count > sizeof(plan->edu_device) / sizeof(plan->edu_device[0]))
+        return error_set(error, EINVAL, "a plan for %u vCPUs, %zu dma, %zu uart and %zu edu devices", plan->vcpus,
+                         plan->device_count, plan->uart_count, plan->edu_count);
     if (plan->dma)
         list_dma(&list, plan);
     if (plan->uart)
         list_uarts(&list, plan);
+    for (size_t i = 0; plan->edu && i < plan->edu_count; i++)
+        list_add(&list, WORKLOAD_EDU, plan->edu_device[i].slot, 0, 0);
     for (unsigned int vcpu = 0; plan->memory && vcpu < plan->vcpus; vcpu++) {
         if (proof_memory_pages(plan, vcpu))
             list_add(&list, WORKLOAD_MEMORY, 0, vcpu, proof_memory_pages(plan, vcpu));

@@ -134,6 +134,33 @@ static void judge_submitted(struct proof_judge *judge, struct judged_chain *chai
                          now->operations, end ? " when the guest had finished" : "");
 }
 
+/* A migration cuts the pair that is under way at the pause, if any, and no other: the buffer it is in does not move. */
+static void judge_repeats(struct proof_judge *judge, struct judged_chain *chain)
+{
+    const struct proof_chain *now = &chain->now, *last = &chain->last;
+    uint64_t allowed = judge->pauses && last->submitted > last->operations ? 1 : 0;
+    uint64_t repeats = now->repeats - last->repeats;
+    char name[CHAIN_NAME_MAX];
+
+    if (now->workload != WORKLOAD_EDU || chain->wrong || repeats == 0)
+        return;
+    if (repeats <= allowed && now->repeated == last->operations)
+        return;
+    chain->wrong = true;
+    proof_chain_name(now, name, sizeof(name));
+    if (!judge->pauses)
+        event_finding_of_leg(judge->log, 0, "proof/repeats",
+                             "%s: wrong data came back, the last time for operation %" PRIu64
+                             ", and there was no migration that cut it",
+                             name, now->repeated);
+    else
+        event_finding_of_leg(judge->log, leg_since(judge), "proof/repeats",
+                             "%s: wrong data came back %" PRIu64 " times since the pause, the last time for operation "
+                             "%" PRIu64 "; the migration can have cut %s%" PRIu64,
+                             name, repeats, now->repeated, allowed ? "but operation " : "none before operation ",
+                             last->operations);
+}
+
 /* Takes the chains of the plan out of the snapshot; any others are not looked at. */
 static void take_chains(struct proof_judge *judge, const struct proof_snapshot *snapshot)
 {
@@ -229,6 +256,7 @@ static void judge_chains(struct proof_judge *judge, bool end)
             continue;
         count++;
         judge_submitted(judge, chain, end);
+        judge_repeats(judge, chain);
         judge_digest(judge, chain, model, end);
         log_chain(judge, chain, model, end);
     }
@@ -312,6 +340,8 @@ static int judge_snapshot(struct proof_judge *judge, const struct proof_snapshot
         log_device(judge, judge->plan.device[i].slot, judge->plan.device[i].index, end);
     for (size_t i = 0; judge->plan.uart && i < judge->plan.uart_count; i++)
         log_device(judge, judge->plan.uarts[i].slot, judge->plan.uarts[i].index, end);
+    for (size_t i = 0; judge->plan.edu && i < judge->plan.edu_count; i++)
+        log_device(judge, judge->plan.edu_device[i].slot, judge->plan.edu_device[i].index, end);
     for (unsigned int vcpu = 0; vcpu < judge->plan.vcpus && vcpu < snapshot->vcpus; vcpu++) {
         judge_clock(judge, vcpu, &snapshot->clock[vcpu], end);
         judge->last_clock[vcpu] = snapshot->clock[vcpu];

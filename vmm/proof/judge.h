@@ -14,6 +14,8 @@
  *   proof/digest              a chain was wrong, in a run without a migration
  *   proof/backwards           a chain's operations, or a vCPU's clock, went backwards
  *   proof/submitted           fewer operations were submitted than done, or at the end not as many
+ *   proof/repeats             more than one pair of edu was repeated since a pause, or another one than was under way at
+ *                             it, or one before any pause
  *
  * Not proven, and the verdict incomplete: a pause while the guest was booting, operations in a number that could not be
  * recomputed within the budget.

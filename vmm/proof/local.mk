@@ -8,6 +8,7 @@ libvmm_a_SOURCES += \
 	vmm/proof/model.c vmm/proof/model.h \
 	vmm/proof/model_cpu.c \
 	vmm/proof/model_dma.c \
+	vmm/proof/model_edu.c \
 	vmm/proof/model_memory.c \
 	vmm/proof/model_uart.c \
 	vmm/proof/proof.h \

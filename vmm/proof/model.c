@@ -14,6 +14,7 @@ struct proof_model {
         struct memory_model memory;
         struct cpu_model cpu;
         struct uart_model uart;
+        struct edu_model edu;
     };
 };
 
@@ -38,6 +39,15 @@ static bool has_port(const struct proof_plan *plan, const struct proof_chain *ch
     for (size_t i = 0; i < plan->uart_count; i++) {
         if (plan->uarts[i].slot == chain->device)
             return chain->index < plan->uarts[i].ports;
+    }
+    return false;
+}
+
+static bool has_edu(const struct proof_plan *plan, const struct proof_chain *chain)
+{
+    for (size_t i = 0; i < plan->edu_count; i++) {
+        if (plan->edu_device[i].slot == chain->device)
+            return chain->index == 0;
     }
     return false;
 }
@@ -71,6 +81,12 @@ static int model_init(struct proof_model *model, const struct proof_plan *plan, 
                               "a uart chain of the device in slot %u, port %u, is not planned", chain->device,
                               chain->index);
         uart_model_init(&model->uart, seed);
+        return 0;
+    case WORKLOAD_EDU:
+        if (!has_edu(plan, chain))
+            return error_rule(error, "guest/chains", 0, "an edu chain of the device in slot %u is not planned",
+                              chain->device);
+        edu_model_init(&model->edu, seed);
         return 0;
     case WORKLOAD_CLOCK:
         return 0;
@@ -122,6 +138,10 @@ uint64_t proof_model_digest(struct proof_model *model, uint64_t operations)
         for (; model->operations < operations; model->operations++)
             uart_model_step(&model->uart, model->operations);
         return model->uart.chain;
+    case WORKLOAD_EDU:
+        for (; model->operations < operations; model->operations++)
+            edu_model_step(&model->edu, model->operations);
+        return model->edu.chain;
     default:
         return 0; /* clock */
     }

@@ -45,6 +45,12 @@ struct uart_model {
     uint8_t scratch; /* SCR */
 };
 
+struct edu_model {
+    uint64_t seed;
+    uint64_t chain;
+    uint32_t liveness; /* what the register reads as */
+};
+
 /* seed is the chain seed. Allocates; freed by dma_model_free, also after a failure. */
 int dma_model_init(struct dma_model *model, uint64_t seed, uint32_t depth, const struct proof_device *device,
                    struct error *error);
@@ -56,6 +62,9 @@ void memory_model_step(struct memory_model *model, uint64_t operation);
 
 void uart_model_init(struct uart_model *model, uint64_t seed);
 void uart_model_step(struct uart_model *model, uint64_t operation);
+
+void edu_model_init(struct edu_model *model, uint64_t seed);
+void edu_model_step(struct edu_model *model, uint64_t operation);
 
 void cpu_model_init(struct cpu_model *model, uint64_t seed, bool avx2);
 void cpu_model_step(struct cpu_model *model);

@@ -30,12 +30,18 @@ struct proof_uart {
     uint32_t ports;
 };
 
+/* A passed-through edu of QEMU. */
+struct proof_edu {
+    uint16_t slot;
+    uint16_t index;
+};
+
 /* What was asked of the guest. */
 struct proof_plan {
     uint64_t seed;
     uint64_t operations; /* that each chain of the leading workload must have at the end; 0: not judged */
     unsigned int vcpus;
-    bool dma, uart, memory, cpu, clock; /* workloads asked for */
+    bool dma, uart, edu, memory, cpu, clock; /* workloads asked for */
     uint32_t dma_depth;
     bool avx2;
     uint64_t memory_size; /* of the memory workload, all vCPUs together */
@@ -43,6 +49,8 @@ struct proof_plan {
     struct proof_device device[32];
     size_t uart_count;
     struct proof_uart uarts[32];
+    size_t edu_count;
+    struct proof_edu edu_device[32];
 };
 
 /* One chain at an instant. */
@@ -55,6 +63,8 @@ struct proof_chain {
     uint64_t digest;
     uint64_t submitted;
     uint64_t interrupts;
+    uint64_t repeats;  /* edu: pairs done again */
+    uint64_t repeated; /* edu: the operation that was repeated last */
 };
 
 struct proof_snapshot {
@@ -94,7 +104,7 @@ bool proof_workload_known(uint32_t workload);
 unsigned int proof_workload_rank(uint32_t workload);
 /* Are its operations a device's, handed to it before they are done? */
 bool proof_workload_of_device(uint32_t workload);
-/* "dma", "uart", "memory", "cpu", "clock", or "unknown". */
+/* "dma", "uart", "edu", "memory", "cpu", "clock", or "unknown". */
 const char *proof_workload_name(uint32_t workload);
 /* For messages: "dma, device in slot 2, queue 0", "cpu, vCPU 1". Writes at most size bytes with the NUL. */
 void proof_chain_name(const struct proof_chain *chain, char *name, size_t size);

@@ -70,6 +70,8 @@ static int read_chain(const struct progress_chain *from, struct proof_chain *to,
     /* After the operations: those submitted may only be more by now. */
     to->submitted = load64(&from->submitted);
     to->interrupts = load64(&from->interrupts);
+    to->repeats = load64(&from->repeats);
+    to->repeated = load64(&from->repeated);
     if (!proof_workload_known(to->workload))
         return error_rule(error, RULE, 0, "chain %u of the guest's progress area has the unknown workload %u", number,
                           to->workload);

@@ -29,12 +29,12 @@ struct member {
 
 struct form {
     const char *kind;
-    struct member member[11];
+    struct member member[12];
 };
 
 static const char *const outcomes[] = {"source", "destination", "none", "unknown", "finished", NULL};
 static const char *const instants[] = {"pause", "end", NULL};
-static const char *const workloads[] = {"dma", "uart", "memory", "cpu", "clock", NULL};
+static const char *const workloads[] = {"dma", "uart", "edu", "memory", "cpu", "clock", NULL};
 static const char *const results[] = {"pass", "fail", "skip", NULL};
 
 #define TEXT(member_name)                                                                                              \
@@ -91,7 +91,7 @@ static const struct form forms[] = {
                 OPTIONAL("ops_after", MEMBER_NUMBER), OPTIONAL("in_flight_at_stop", MEMBER_NUMBER)}},
     {"chain", {CHOICE("when", instants), CHOICE("workload", workloads), NUMBER("device"), NUMBER("index"),
                NUMBER("parameter"), NUMBER("operations"), HEX("digest"), OPTIONAL("expected", MEMBER_HEX),
-               NUMBER("submitted"), NUMBER("interrupts")}},
+               NUMBER("submitted"), NUMBER("interrupts"), OPTIONAL("repeats", MEMBER_NUMBER)}},
     {"check", {TEXT("rule"), CHOICE("result", results), TEXT("text")}},
 };
 /* clang-format on */

@@ -24,7 +24,8 @@
  *   device      index, [name], [state_bytes], [ops_before], [ops_after], [in_flight_at_stop]
  *                                                   of one leg; several events of a leg and an index add up to one,
  *                                                   and each may bring what its process knows
- *   chain       when, workload, device, index, parameter, operations, digest, [expected], submitted, interrupts
+ *   chain       when, workload, device, index, parameter, operations, digest, [expected], submitted, interrupts,
+ *               [repeats]
  *                                                   one workload chain at an instant: when is "pause" or "end"; device is
  *                                                   the PCI slot; digest and expected are hex, and expected is left out
  *                                                   where the model did not get there

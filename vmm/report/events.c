@@ -193,5 +193,7 @@ void event_chain(struct event_log *log, unsigned int leg, const char *when, cons
 
     if (expected)
         json_object_set_new(members, "expected", event_hex(*expected));
+    if (chain->workload == WORKLOAD_EDU)
+        json_object_set_new(members, "repeats", event_number(chain->repeats));
     event_log_add(log, "chain", members);
 }

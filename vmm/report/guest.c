@@ -152,13 +152,14 @@ static json_t *value_or_null(const json_t *object, const char *name)
 
 static json_t *describe_chain(const json_t *chain, const json_t *paused)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o}", "workload",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o*, s:o}", "workload",
                      value_or_null(chain, "workload"), "device", value_or_null(chain, "device"), "index",
                      value_or_null(chain, "index"), "parameter", value_or_null(chain, "parameter"), "ops_at_pause",
                      value_or_null(paused, "operations"), "operations", value_or_null(chain, "operations"), "digest",
                      value_or_null(chain, "digest"), "digest_expected", value_or_null(chain, "expected"), "verified",
                      report_chain_is_right(chain), "submitted", value_or_null(chain, "submitted"), "interrupts",
-                     value_or_null(chain, "interrupts"), "at", value_or_null(chain, "when"));
+                     value_or_null(chain, "interrupts"), "repeats", json_incref(json_object_get(chain, "repeats")),
+                     "at", value_or_null(chain, "when"));
 }
 
 /* The pause that was the last. */

@@ -183,6 +183,8 @@ static void print_chain(const json_t *chain, FILE *file)
     else if (strcmp(report_text(chain, "workload"), "uart") == 0)
         fprintf(file, "device in slot %2lld, port %2lld ", report_number(chain, "device"),
                 report_number(chain, "index"));
+    else if (strcmp(report_text(chain, "workload"), "edu") == 0)
+        fprintf(file, "device in slot %2lld         ", report_number(chain, "device"));
     else
         fprintf(file, "vCPU %2lld                   ", report_number(chain, "index"));
     /* The clock has no digest: the guest judges it, by what must hold of it at each sample. */

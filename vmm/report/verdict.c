@@ -44,6 +44,8 @@ const char *report_name_chain(const json_t *chain, char name[static 96])
     else if (strcmp(report_text(chain, "workload"), "uart") == 0)
         snprintf(name, 96, "uart, device in slot %d, port %d", (int)report_number(chain, "device"),
                  (int)report_number(chain, "index"));
+    else if (strcmp(report_text(chain, "workload"), "edu") == 0)
+        snprintf(name, 96, "edu, device in slot %d", (int)report_number(chain, "device"));
     else
         snprintf(name, 96, "%.32s, vCPU %d", report_text(chain, "workload"), (int)report_number(chain, "index"));
     return name;

@@ -23,6 +23,7 @@ static void set_up(void)
         .ops = 1000000,
         .dma = true,
         .dma_depth = 32,
+        .edu = true,
         .memory = true,
         .workload_memory_size = 64ull << 20,
         .workload_memory_rate = 100000000,
@@ -63,6 +64,7 @@ static void expect_same_board(void)
     cr_assert_eq(back.wishes.dma_depth, board.wishes.dma_depth);
     cr_assert_eq(back.wishes.workload_memory_size, board.wishes.workload_memory_size);
     cr_assert_eq(back.wishes.workload_memory_rate, board.wishes.workload_memory_rate);
+    cr_assert(back.wishes.edu && !back.wishes.uart);
     cr_assert(back.wishes.dma && back.wishes.memory && back.wishes.cpu && back.wishes.clock);
     cr_assert_eq(back.device_count, board.device_count);
     for (size_t i = 0; i < board.device_count; i++) {

@@ -30,4 +30,8 @@ static const struct golden {
      {0xde2e132f5a059ed2ull, 0xba70519e838b9f3eull, 0x8eec3be2ba0e68b4ull, 0x8d931a4abcb88450ull, 0x2c9b837058dce84dull}},
     {5, 0xdeadbeefcafef00dull, 31, 1, 0, false, 0, 0, 0,
      {0x10c545c892cd3f8eull, 0xc397be026e2d2d95ull, 0xe9dd9a98e3e8af19ull, 0xb1aa6e99da9e66d7ull, 0x339949d0605dc370ull}},
+    {6, 0x1ull, 1, 0, 0, false, 0, 0, 0,
+     {0x4e0daa48bac32248ull, 0x5d5773ffd99a55b3ull, 0x887d201394c18b24ull, 0x00941f9077e49e04ull, 0xcd0d76dc6b627000ull}},
+    {6, 0xdeadbeefcafef00dull, 31, 0, 0, false, 0, 0, 0,
+     {0x01b11174cf97f6dcull, 0xef9d8e58558097acull, 0x85de8bb69ecddebeull, 0xad846f468e8b8947ull, 0x6bc91f2fd5822d0bull}},
 };

@@ -12,7 +12,8 @@ tests_unit_proof_proof_SOURCES = \
 	tests/unit/proof/test_chains.c \
 	tests/unit/proof/test_judge.c \
 	tests/unit/proof/test_model.c \
-	tests/unit/proof/test_read.c
+	tests/unit/proof/test_read.c \
+	tests/unit/proof/test_repeats.c
 tests_unit_proof_proof_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_proof_proof_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
 endif

@@ -4,12 +4,14 @@
 
 Prints the digests that tests/unit/proof/golden.h has. To make it anew: model.py > golden.h
 """
+import math
+
 
 M64 = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
 MULTIPLIER = 0x9FB21C651E98DF25
 MODULUS = 2147483647
-DMA, MEMORY, CPU, UART = 1, 2, 3, 5
+DMA, MEMORY, CPU, UART, EDU = 1, 2, 3, 5, 6
 
 
 def mix(x):
@@ -167,6 +169,24 @@ def uart(seed, slot_number, port, counts):
     return [out[n] for n in counts]
 
 
+def edu(seed, slot_number, counts):
+    s = chain = chain_seed(seed, EDU, slot_number, 0)
+    live = 0
+    out = {0: chain}
+    for i in range(max(counts)):
+        r = mix((s + GOLDEN * (i + 1)) & M64)
+        base = mix(r)
+        words = [i + 1] + [(base + j * GOLDEN) & M64 for j in range(1, 2 + (r >> 8) % 254)]
+        fact = math.factorial((r >> 40) % 34) % 2**32 if r & 3 else 0
+        v = digest(words + [fact], i)
+        if i & 3 == 3:
+            v ^= live
+            live = mix(s ^ i) & 0xFFFFFFFF
+        chain = enter(chain, v)
+        out[i + 1] = chain
+    return [out[n] for n in counts]
+
+
 COUNTS = [0, 1, 64, 257, 700]
 
 # workload, seed, device, index, parameter, avx2, queues, memory_size, window_size
@@ -187,6 +207,8 @@ CASES = [
     (CPU, 42, 0, 63, 1, 1, 0, 0, 0),
     (UART, 1, 1, 0, 0, 0, 0, 0, 0),
     (UART, 0xDEADBEEFCAFEF00D, 31, 1, 0, 0, 0, 0, 0),
+    (EDU, 1, 1, 0, 0, 0, 0, 0, 0),
+    (EDU, 0xDEADBEEFCAFEF00D, 31, 0, 0, 0, 0, 0, 0),
 ]
 
 
@@ -196,6 +218,8 @@ def digests(case):
         return dma(seed, device, index, queues, parameter, memory_size, window_size, COUNTS)
     if workload == MEMORY:
         return memory(seed, index, parameter, COUNTS)
+    if workload == EDU:
+        return edu(seed, device, COUNTS)
     if workload == UART:
         return uart(seed, device, index, COUNTS)
     return cpu(seed, index, avx2, COUNTS)

@@ -21,6 +21,8 @@ static struct proof_model *new_model(const struct golden *row)
         .dma_depth = row->parameter,
         .uart_count = 1,
         .uarts[0] = {.slot = row->device, .ports = 2},
+        .edu_count = 1,
+        .edu_device[0] = {.slot = row->device},
         .device_count = 1,
         .device[0] = {.slot = row->device,
                       .queues = row->queues,

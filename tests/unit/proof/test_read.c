@@ -29,6 +29,8 @@ static void set_up(void)
         .slot = {{.operations = 1, .digest = 2}, {.operations = 30, .digest = 40}},
         .submitted = 35,
         .interrupts = 12,
+        .repeats = 2,
+        .repeated = 29,
     };
     area.chain[1] = (struct progress_chain){.workload = WORKLOAD_CPU, .index = 1, .slot = {{5, 6}, {7, 8}}};
 }
@@ -57,6 +59,8 @@ Test(read, takes_the_slot_that_the_generation_names)
     cr_expect_eq(snapshot.chain[0].digest, 40);
     cr_expect_eq(snapshot.chain[0].submitted, 35);
     cr_expect_eq(snapshot.chain[0].interrupts, 12);
+    cr_expect_eq(snapshot.chain[0].repeats, 2);
+    cr_expect_eq(snapshot.chain[0].repeated, 29);
     cr_expect_eq(snapshot.chain[1].operations, 5);
 }
 
@@ -86,8 +90,8 @@ Test(read, refuses_nonsense)
 {
     area.magic++;
     expect_refused("magic");
-    area.version = 2;
-    expect_refused("version 2");
+    area.version = 3;
+    expect_refused("version 3");
     area.state = 4;
     expect_refused("state 4");
     area.vcpus = PROGRESS_VCPUS_MAX + 1;
@@ -98,8 +102,8 @@ Test(read, refuses_nonsense)
     expect_refused("TSC");
     area.chain[1].workload = 0;
     expect_refused("workload 0");
-    area.chain[1].workload = 6;
-    expect_refused("workload 6");
+    area.chain[1].workload = 7;
+    expect_refused("workload 7");
     area.chain[0].device = 32;
     expect_refused("slot 32");
 }
