@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-check_PROGRAMS += tests/e2e/stream-proxy
+check_PROGRAMS += tests/e2e/stream-proxy tests/e2e/socket-pair
 tests_e2e_stream_proxy_SOURCES = tests/e2e/stream-proxy.c
+tests_e2e_socket_pair_SOURCES = tests/e2e/socket-pair.c
 
 E2E_TESTS = \
 	tests/e2e/by-hand.sh \
@@ -10,6 +11,7 @@ E2E_TESTS = \
 	tests/e2e/migrate.sh \
 	tests/e2e/precopy.sh \
 	tests/e2e/repeat.sh \
+	tests/e2e/saved.sh \
 	tests/e2e/share.sh \
 	tests/e2e/uart.sh \
 	tests/e2e/workloads.sh

@@ -89,8 +89,12 @@ static const struct known_option known[] = {
       "send RAM, or hand its memory over as it is, to a destination on this host (copy)", 3}},
     {OPTIONS_MIGRATE, {"channel", KEY_CHANNEL, "unix|tcp", 0, "what the stream goes over (unix)", 3}},
     {OPTIONS_MIGRATE, {"repeat", KEY_REPEAT, "N", 0, "migrate N times, there and back again (1)", 3}},
-    {OPTIONS_TO, {"to", KEY_TO, "CHANNEL", 0, "unix:PATH, tcp:HOST:PORT or fd:N of the destination", 3}},
-    {OPTIONS_FROM, {"from", KEY_FROM, "CHANNEL", 0, "unix:PATH, tcp:HOST:PORT or fd:N to be reached at", 3}},
+    {OPTIONS_TO,
+     {"to", KEY_TO, "CHANNEL", 0,
+      "unix:PATH, tcp:HOST:PORT or fd:N of the destination, or file:PATH to save the guest in", 3}},
+    {OPTIONS_FROM,
+     {"from", KEY_FROM, "CHANNEL", 0,
+      "unix:PATH, tcp:HOST:PORT or fd:N to be reached at, or file:PATH that a guest was saved in", 3}},
     {OPTIONS_MIGRATE | OPTIONS_FROM,
      {"verify", KEY_VERIFY, "full|deferred|off", 0,
       "compare all RAM with the source's: before the guest goes on, or while it runs (full)", 3}},
@@ -300,6 +304,8 @@ static bool can_share(const struct options *options, const char *name)
 
     if (!strcmp(options->channel_name, "tcp") || (options->channel && !strncmp(options->channel, "tcp:", 4)))
         why = "TCP takes no memory along: RAM can be shared over a UNIX socket only";
+    else if (options->channel && !strncmp(options->channel, "file:", 5))
+        why = "a file holds no memory that lives: RAM must be copied into it";
     else if (options->verify == VERIFY_DEFERRED)
         why = "of shared RAM nothing is left to be verified once the guest runs: --verify can be full or off";
     else if (options->faults.page_not_sent || options->faults.log_ignored)

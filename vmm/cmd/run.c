@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* stopcopy run, source, dest: one VMM process, in this one. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "lib/io.h"
@@ -44,7 +45,9 @@ static enum status complete(struct one_process *one, struct vmm_process_config *
     status = vmm_process_run(config, &one->error);
     if (one->plan.vcpus && snapshot_store_put_plan(&one->store, &one->plan, &one->error) < 0)
         event_not_proven(one->log, true, "%s", one->error.text);
-    if (status == STATUS_INTACT && config->to >= 0)
+    if (status == STATUS_INTACT && config->to_file)
+        event_check(one->log, "handover/saved", "pass", "the file is whole, on the disk and in its place");
+    else if (status == STATUS_INTACT && config->to >= 0)
         event_check(one->log, "handover/running", "pass", "the destination answered COMMIT with RUNNING");
     if (status != STATUS_INTACT)
         fprintf(stderr, "stopcopy: %s\n", one->error.text);
@@ -84,16 +87,50 @@ int cmd_run(int argc, char **argv)
     return end(&one, complete(&one, &config));
 }
 
+static int open_sending(struct one_process *one, struct vmm_process_config *config,
+                        const struct channel_address *address, struct channel_file *file)
+{
+    config->to_name = address->text;
+    if (address->kind != CHANNEL_FILE) {
+        config->to = channel_connect(address, deadline_in_ns(one->options.timeout_ns), &one->error);
+        return config->to < 0 ? -1 : 0;
+    }
+    if (channel_file_create(file, address->path, &one->error) < 0)
+        return -1;
+    config->to_file = file;
+    config->to = fcntl(file->fd, F_DUPFD_CLOEXEC, 3);
+    return config->to < 0 ? error_set(&one->error, errno, "%s", address->text) : 0;
+}
+
+static int open_receiving(struct one_process *one, struct vmm_process_config *config,
+                          const struct channel_address *address)
+{
+    int listener;
+
+    config->from_name = address->text;
+    config->from_saved = address->kind == CHANNEL_FILE;
+    if (config->from_saved) {
+        config->from = channel_file_open(address->path, &one->error);
+        return config->from < 0 ? -1 : stream_check_saved(config->from, address->text, &one->error);
+    }
+    listener = channel_listen(address, &one->error);
+    if (listener >= 0)
+        config->from = channel_accept(address, listener, deadline_in_ns(one->options.timeout_ns), &one->error);
+    return config->from < 0 ? -1 : 0;
+}
+
 int cmd_source(int argc, char **argv)
 {
     struct one_process one = {.store = {.fd = -1}, .kernel_log = {.fd = -1}};
     struct vmm_process_config config = {.from = -1, .alive = -1};
     /* What became of the guest's work is seen where it ends: the destination proves it. */
     struct event_expectation expectation = {.migrations = 1};
+    struct channel_file file = {.fd = -1, .folder = -1};
     struct channel_address address;
     int status = options_parse(argc, argv, OPTIONS_GUEST | OPTIONS_TO | OPTIONS_TRANSFER,
                                "Boots the guest, and migrates it to stopcopy dest.\v"
-                               "Example:\n  stopcopy source --device test --to unix:/run/user/1000/move.sock",
+                               "Examples:\n  stopcopy source --device test --to unix:/run/user/1000/move.sock\n"
+                               "  stopcopy source --device test --to file:guest.saved",
                                &one.options);
 
     if (status)
@@ -102,23 +139,26 @@ int cmd_source(int argc, char **argv)
         fprintf(stderr, "stopcopy source: --to says where the destination is\n");
         return STATUS_USAGE;
     }
-    if (channel_parse(one.options.channel, &address, &one.error) < 0 ||
-        begin(&one, "source", &expectation, argc, argv) < 0)
+    if (channel_parse(one.options.channel, &address, &one.error) < 0)
         return could_not(&one, STATUS_USAGE);
-    config.to = channel_connect(&address, deadline_in_ns(one.options.timeout_ns), &one.error);
-    if (config.to < 0)
+    /* A guest that is saved goes nowhere yet. */
+    if (address.kind == CHANNEL_FILE)
+        expectation.migrations = 0;
+    if (begin(&one, "source", &expectation, argc, argv) < 0)
         return could_not(&one, STATUS_USAGE);
-    config.to_name = address.text;
-    return end(&one, complete(&one, &config));
+    if (open_sending(&one, &config, &address, &file) < 0)
+        return could_not(&one, STATUS_USAGE);
+    status = (int)complete(&one, &config);
+    channel_file_close(&file);
+    return end(&one, (enum status)status);
 }
 
 int cmd_dest(int argc, char **argv)
 {
     struct one_process one = {.store = {.fd = -1}, .kernel_log = {.fd = -1}};
-    struct vmm_process_config config = {.to = -1, .alive = -1, .other_side = true, .merge_log = true};
+    struct vmm_process_config config = {.from = -1, .to = -1, .alive = -1, .other_side = true, .merge_log = true};
     struct event_expectation expectation = {.guest = true, .migrations = 1};
     struct channel_address address;
-    int listener;
     int status = options_parse(argc, argv, OPTIONS_FROM | OPTIONS_TRANSFER,
                                "Receives a guest from stopcopy source, runs it to its end and verifies it.\v"
                                "Example:\n  stopcopy dest --device test --from unix:/run/user/1000/move.sock",
@@ -134,11 +174,7 @@ int cmd_dest(int argc, char **argv)
     if (channel_parse(one.options.channel, &address, &one.error) < 0 ||
         begin(&one, "destination", &expectation, argc, argv) < 0)
         return could_not(&one, STATUS_USAGE);
-    listener = channel_listen(&address, &one.error);
-    config.from =
-        listener < 0 ? -1 : channel_accept(&address, listener, deadline_in_ns(one.options.timeout_ns), &one.error);
-    if (config.from < 0)
+    if (open_receiving(&one, &config, &address) < 0)
         return could_not(&one, STATUS_USAGE);
-    config.from_name = address.text;
     return end(&one, complete(&one, &config));
 }

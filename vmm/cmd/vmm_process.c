@@ -199,6 +199,7 @@ static enum handover_outcome receive(struct vmm_process *process, struct error *
     struct destination_config destination_config = {.log = config->log,
                                                     .fd = config->from,
                                                     .peer = config->from_name,
+                                                    .saved = config->from_saved,
                                                     .devices = process->devices.device,
                                                     .device_count = process->devices.count,
                                                     .verify = options->verify,
@@ -410,6 +411,7 @@ static int prepare_source(struct vmm_process *process, struct error *error)
                                           .leg = leg,
                                           .fd = config->to,
                                           .peer = config->to_name,
+                                          .file = config->to_file,
                                           .share_ram = options->share_ram,
                                           .stopped = process->now,
                                           .pre_copy = options->pre_copy,
@@ -442,7 +444,10 @@ static bool send_guest(struct vmm_process *process, enum status *status, struct 
             log_work(process, process->leg, WORK_AFTER, process->start, process->now);
             log_work(process, process->leg + 1, WORK_BEFORE, process->start, process->now);
         }
-        event_outcome(config->log, "destination", STATUS_INTACT, "the guest runs on the destination");
+        if (config->to_file)
+            event_outcome(config->log, "none", STATUS_INTACT, "the guest is saved in %s", config->to_name);
+        else
+            event_outcome(config->log, "destination", STATUS_INTACT, "the guest runs on the destination");
         *status = STATUS_INTACT;
         return true;
     case HANDOVER_ON_SOURCE:
@@ -462,14 +467,23 @@ static bool send_guest(struct vmm_process *process, enum status *status, struct 
 /* The source hears why no destination comes to be. */
 static void refuse(const struct vmm_process_config *config, struct error *error)
 {
-    struct destination_config destination_config = {
-        .fd = config->from, .peer = config->from_name, .timeout_ns = config->options->timeout_ns};
+    struct destination_config destination_config = {.fd = config->from,
+                                                    .peer = config->from_name,
+                                                    .saved = config->from_saved,
+                                                    .timeout_ns = config->options->timeout_ns};
     struct destination *destination = destination_new(&destination_config, NULL);
 
     if (!destination)
         return;
     destination_refuse(destination, error);
     destination_free(destination);
+}
+
+/* A saved guest that was not started is where it was. */
+static const struct error *error_in_file(const struct vmm_process_config *config, struct error *error)
+{
+    error_prefix(error, "the guest stays saved in %s", config->from_name);
+    return error;
 }
 
 static enum status run_process(struct vmm_process *process, struct error *error)
@@ -488,6 +502,8 @@ static enum status run_process(struct vmm_process *process, struct error *error)
         case HANDOVER_DONE:
             break;
         case HANDOVER_ON_SOURCE:
+            if (config->from_saved)
+                return fail(process, "none", STATUS_NO_GUEST, error_in_file(config, error));
             return fail(process, "source", STATUS_ON_SOURCE, error);
         default:
             return fail(process, "none", STATUS_NO_GUEST, error);

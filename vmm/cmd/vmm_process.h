@@ -22,14 +22,16 @@ struct vmm_process_config {
     struct snapshot_sink sink;
     int from; /* a connected socket to receive from, taken over; -1: the guest boots here */
     const char *from_name;
-    int to; /* a connected socket to send to, taken over; -1: the guest finishes here */
+    bool from_saved; /* it is a file's */
+    int to;          /* a connected socket to send to, taken over; -1: the guest finishes here */
     const char *to_name;
-    unsigned int leg;        /* of the first migration that this process has a part in */
-    bool other_side;         /* of DEVICE,to=OTHER take OTHER */
-    int alive;               /* an empty line goes there about once a second while the guest works; -1: nowhere */
-    bool merge_log;          /* the source's events come by the stream */
-    bool faults;             /* those of --fault that belong to the way in (or to a guest that never moves) */
-    struct proof_plan *plan; /* filled in once the devices are known; may be NULL */
+    struct channel_file *to_file; /* where the guest is to be saved, NULL: to is a socket */
+    unsigned int leg;             /* of the first migration that this process has a part in */
+    bool other_side;              /* of DEVICE,to=OTHER take OTHER */
+    int alive;                    /* an empty line goes there about once a second while the guest works; -1: nowhere */
+    bool merge_log;               /* the source's events come by the stream */
+    bool faults;                  /* those of --fault that belong to the way in (or to a guest that never moves) */
+    struct proof_plan *plan;      /* filled in once the devices are known; may be NULL */
 };
 
 /*

@@ -20,6 +20,7 @@
 /* Large writes to a socket cost least with room for several of them. */
 #define SEND_BUFFER_SIZE (4 << 20)
 #define CONNECT_RETRY_MS 20
+#define UNIX_PATH_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
 
 static int parse_tcp(const char *rest, struct channel_address *address, struct error *error)
 {
@@ -51,9 +52,9 @@ int channel_parse(const char *text, struct channel_address *address, struct erro
     strcpy(address->text, text);
     if (!strncmp(text, "unix:", 5)) {
         address->kind = CHANNEL_UNIX;
-        if (!text[5] || strlen(text + 5) >= sizeof(address->path))
+        if (!text[5] || strlen(text + 5) >= UNIX_PATH_SIZE)
             return error_set(error, EINVAL, "channel '%s': the socket's path must have 1 to %zu bytes", text,
-                             sizeof(address->path) - 1);
+                             UNIX_PATH_SIZE - 1);
         strcpy(address->path, text + 5);
         return 0;
     }
@@ -68,9 +69,14 @@ int channel_parse(const char *text, struct channel_address *address, struct erro
         address->fd = (int)number;
         return 0;
     }
-    if (!strncmp(text, "file:", 5))
-        return error_set(error, 0, "channel '%s': files are not built yet; use unix:PATH or tcp:HOST:PORT", text);
-    return error_set(error, 0, "channel '%s' is none of unix:PATH, tcp:HOST:PORT, fd:N", text);
+    if (!strncmp(text, "file:", 5)) {
+        address->kind = CHANNEL_FILE;
+        if (!text[5])
+            return error_set(error, EINVAL, "channel '%s': file wants file:PATH", text);
+        strcpy(address->path, text + 5);
+        return 0;
+    }
+    return error_set(error, 0, "channel '%s' is none of unix:PATH, tcp:HOST:PORT, fd:N, file:PATH", text);
 }
 
 void channel_tune(int socket)
@@ -113,14 +119,18 @@ static int connect_until(int fd, const struct sockaddr *name, socklen_t size, st
     struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
     int number = 0;
     socklen_t number_size = sizeof(number);
+    int count;
 
     if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
         return errno;
     if (connect(fd, name, size) < 0) {
         if (errno != EINPROGRESS)
             return errno;
-        if (poll(&poll_fd, 1, deadline_poll_ms(deadline)) <= 0)
-            return ETIMEDOUT;
+        do
+            count = poll(&poll_fd, 1, deadline_poll_ms(deadline));
+        while (count < 0 && errno == EINTR);
+        if (count <= 0)
+            return count < 0 ? errno : ETIMEDOUT;
         if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &number_size) < 0)
             return errno;
         if (number)
@@ -161,13 +171,28 @@ static int connect_once(const struct channel_address *address, struct deadline d
     return -1;
 }
 
+/* A descriptor that whoever started this program left open: this process's own from now on, and no child's. */
+static int take_descriptor(const struct channel_address *address, struct error *error)
+{
+    int type = 0;
+    socklen_t size = sizeof(type);
+
+    if (getsockopt(address->fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
+        return error_set(error, errno, "channel %s: the descriptor is not a socket that this program was given",
+                         address->text);
+    if (type != SOCK_STREAM)
+        return error_set(error, EPROTOTYPE, "channel %s: the socket must be a stream socket", address->text);
+    if (fcntl(address->fd, F_SETFD, FD_CLOEXEC) < 0)
+        return error_set(error, errno, "channel %s", address->text);
+    return address->fd;
+}
+
 int channel_connect(const struct channel_address *address, struct deadline deadline, struct error *error)
 {
-    if (address->kind == CHANNEL_FD) {
-        int fd = fcntl(address->fd, F_DUPFD_CLOEXEC, 3);
-
-        return fd < 0 ? error_set(error, errno, "channel %s", address->text) : fd;
-    }
+    if (address->kind == CHANNEL_FILE)
+        return error_set(error, EINVAL, "channel %s: nobody answers from a file", address->text);
+    if (address->kind == CHANNEL_FD)
+        return take_descriptor(address, error);
     for (;;) {
         int fd = connect_once(address, deadline, error);
 
@@ -253,18 +278,17 @@ static int listen_tcp(const struct channel_address *address, struct error *error
 
 int channel_listen(const struct channel_address *address, struct error *error)
 {
-    int fd;
-
     switch (address->kind) {
     case CHANNEL_UNIX:
         return listen_unix(address, error);
     case CHANNEL_TCP:
         return listen_tcp(address, error);
     case CHANNEL_FD:
+        return take_descriptor(address, error);
+    case CHANNEL_FILE:
         break;
     }
-    fd = fcntl(address->fd, F_DUPFD_CLOEXEC, 3);
-    return fd < 0 ? error_set(error, errno, "channel %s", address->text) : fd;
+    return error_set(error, EINVAL, "channel %s: nobody connects to a file", address->text);
 }
 
 int channel_accept(const struct channel_address *address, int listener, struct deadline deadline, struct error *error)

@@ -35,7 +35,8 @@ struct destination {
     unsigned int next_vcpu;
     unsigned int next_device;
     struct device_load device[BOARD_DEVICES_MAX];
-    uint64_t start_ns; /* of the migration, by this end's clock */
+    int64_t clock_offset_ns; /* a saved guest: this end's clock less that of the host that saved it */
+    uint64_t start_ns;       /* of the migration, by this end's clock */
     /* When the source paused the guest, by this end's clock, known to within the error. */
     uint64_t paused_ns;
     uint64_t clock_error_ns;
@@ -82,13 +83,16 @@ static struct deadline wait_deadline(const struct destination *destination)
 static int send_record(struct destination *destination, enum stream_type type, const void *data, size_t size,
                        struct error *error)
 {
+    if (destination->config.saved)
+        return 0;
     return stream_send(&destination->stream, type, 0, data, size, wait_deadline(destination), error);
 }
 
-/* Tells the source why, as far as it still listens. */
+/* Tells the source why, as far as there is one that listens. */
 static void tell(struct destination *destination, enum stream_type type, const struct error *error)
 {
-    stream_send_text(&destination->stream, type, error->text, wait_deadline(destination), NULL);
+    if (!destination->config.saved)
+        stream_send_text(&destination->stream, type, error->text, wait_deadline(destination), NULL);
 }
 
 /* Where TSC offsets are ignored, the guest's TSC can only go on where this host's is not behind it. */
@@ -112,7 +116,10 @@ static int receive_board(struct destination *destination, struct stream_record *
     int fds[BOARD_RAM_RANGES_MAX];
     size_t count = BOARD_RAM_RANGES_MAX;
 
-    if (stream_receive_fds(stream, record, fds, &count, wait_deadline(destination), error) < 0)
+    if (destination->config.saved)
+        count = 0;
+    if (count ? stream_receive_fds(stream, record, fds, &count, wait_deadline(destination), error) < 0
+              : stream_receive(stream, record, wait_deadline(destination), error) < 0)
         return -1;
     if (record->type == STREAM_RAM_SHARED) {
         if (ram_shared_receive(&destination->shared, record, fds, count, error) < 0)
@@ -155,6 +162,33 @@ static int build(struct destination *destination, const struct board *board, str
                                       : 0;
 }
 
+/* A guest that was saved is told apart from one whose source waits: nobody has measured how far the clocks are apart. */
+static void take_saved_clock(struct destination *destination, const struct handover_hello *hello)
+{
+    struct handover_hello ours;
+
+    handover_hello_fill(&ours);
+    if (handover_hello_same_boot(&ours, hello))
+        return;
+    destination->clock_offset_ns = (int64_t)((ours.clock_ns - ours.wall_ns) - (hello->clock_ns - hello->wall_ns));
+    event_note(destination->config.log,
+               "the guest was saved on another host, or before this one was started: its downtime is by both clocks' "
+               "time of day");
+}
+
+static int receive_hello(struct destination *destination, struct handover_hello *hello, struct error *error)
+{
+    const struct destination_config *config = &destination->config;
+
+    if (handover_hello_receive(&destination->stream, true, hello, wait_deadline(destination), error) < 0)
+        return -1;
+    if (!config->saved)
+        return handover_hello_send(&destination->stream, false, config->verify != VERIFY_OFF, 0,
+                                   wait_deadline(destination), error);
+    take_saved_clock(destination, hello);
+    return 0;
+}
+
 static int prepare(struct destination *destination, struct error *error)
 {
     const struct destination_config *config = &destination->config;
@@ -163,10 +197,7 @@ static int prepare(struct destination *destination, struct error *error)
     struct board board;
     uint64_t start;
 
-    if (handover_hello_receive(&destination->stream, true, &hello, wait_deadline(destination), error) < 0 ||
-        handover_hello_send(&destination->stream, false, config->verify != VERIFY_OFF, 0, wait_deadline(destination),
-                            error) < 0 ||
-        receive_board(destination, &record, error) < 0)
+    if (receive_hello(destination, &hello, error) < 0 || receive_board(destination, &record, error) < 0)
         return -1;
     start = clock_now_ns();
     if (board_from_tree(record.data, record.size, &board, error) < 0 ||
@@ -304,9 +335,9 @@ static int check_end(struct destination *destination, const struct stream_record
     uint64_t pages = cursor_get_u64(&cursor);
     uint64_t records = cursor_get_u64(&cursor);
 
-    destination->paused_ns = cursor_get_u64(&cursor);
+    destination->paused_ns = cursor_get_u64(&cursor) + (uint64_t)destination->clock_offset_ns;
     destination->clock_error_ns = cursor_get_u64(&cursor);
-    destination->start_ns = cursor_get_u64(&cursor);
+    destination->start_ns = cursor_get_u64(&cursor) + (uint64_t)destination->clock_offset_ns;
     if (!cursor_at_end(&cursor) || pages != destination->ram.pages || records != destination->stream.received - 1)
         return error_rule(error, "stream/invalid", 0,
                           "END names %" PRIu64 " pages in %" PRIu64 " records, and %" PRIu64 " in %u came", pages,
@@ -384,6 +415,13 @@ static int before_start(struct destination *destination, struct proof_snapshot *
     return 0;
 }
 
+/* Instants of other hosts may be before the beginning of this one's clock, and, being known to within an error only, after
+ * what they were before. */
+static uint64_t time_since(uint64_t then, uint64_t now)
+{
+    return (int64_t)(now - then) > 0 ? now - then : 0;
+}
+
 static enum handover_outcome start_guest(struct destination *destination, struct proof_snapshot *paused,
                                          struct error *error)
 {
@@ -401,8 +439,7 @@ static enum handover_outcome start_guest(struct destination *destination, struct
     }
     resumed = clock_now_ns();
     event_phase(destination->config.log, "resume", start, resumed, 0);
-    event_fact(destination->config.log, "downtime_ns",
-               resumed > destination->paused_ns ? resumed - destination->paused_ns : 0);
+    event_fact(destination->config.log, "downtime_ns", time_since(destination->paused_ns, resumed));
     if (destination->clock_error_ns)
         event_fact(destination->config.log, "downtime_error_ns", destination->clock_error_ns);
     payload = htole64(resumed);
@@ -449,8 +486,10 @@ static int take_late_record(struct destination *destination, const struct stream
 
     switch (record->type) {
     case STREAM_DIGESTS:
-        if (destination->has_log || config->verify == VERIFY_OFF)
+        if (destination->has_log || (config->verify == VERIFY_OFF && !config->saved))
             break;
+        if (config->verify == VERIFY_OFF)
+            return 0;
         return verification_compare(&destination->verification, record, error);
     case STREAM_LOG:
         if (destination->has_log)
@@ -480,7 +519,7 @@ int destination_finish(struct destination *destination, struct error *error)
             result = take_late_record(destination, &record, error);
     }
     now = clock_now_ns();
-    event_fact(destination->config.log, "total_ns", now > destination->start_ns ? now - destination->start_ns : 0);
+    event_fact(destination->config.log, "total_ns", time_since(destination->start_ns, now));
     verification_conclude(&destination->verification);
     verification_end(&destination->verification);
     return result;

@@ -10,6 +10,7 @@
 #define STOPCOPY_HANDOVER_H
 
 #include "vmm/board/machine.h"
+#include "vmm/migrate/channel_file.h"
 #include "vmm/migrate/device_set.h"
 #include "vmm/migrate/fault.h"
 #include "vmm/migrate/precopy.h"
@@ -32,12 +33,15 @@ struct handover_hello {
     bool sends;          /* true: the source */
     bool digests;        /* destination: it wants the source's digests */
     uint64_t clock_ns;   /* CLOCK_MONOTONIC at sending */
+    uint64_t wall_ns;    /* CLOCK_REALTIME then */
     uint64_t guest_tsc;  /* source: the guest's TSC */
     uint8_t boot_id[16]; /* which host, since when: the same at both ends where they share their clocks */
 };
 
 /* What this end knows of itself. */
 void handover_hello_fill(struct handover_hello *hello);
+/* Are both of the same host, since the same boot, so that their clocks are one? */
+bool handover_hello_same_boot(const struct handover_hello *a, const struct handover_hello *b);
 int handover_hello_send(struct stream *stream, bool sends, bool digests, uint64_t guest_tsc, struct deadline deadline,
                         struct error *error);
 int handover_hello_receive(struct stream *stream, bool sends, struct handover_hello *hello, struct deadline deadline,
@@ -49,8 +53,9 @@ struct source_config {
     size_t device_count;
     struct event_log *log;
     unsigned int leg;               /* which migration this is, from 0 */
-    int fd;                         /* connected; the migration closes it */
+    int fd;                         /* connected, or the file's; the migration closes it */
     const char *peer;               /* how to name the destination */
+    struct channel_file *file;      /* the guest is saved there, and nobody answers; NULL: a destination is connected */
     bool share_ram;                 /* hand RAM over as it is (ram_share.h) */
     struct proof_snapshot *stopped; /* filled in with the guest's progress at the stop; may be NULL */
     bool pre_copy;                  /* send RAM and devices' states while the guest works, too */
@@ -82,8 +87,9 @@ enum handover_outcome source_migrate(struct source *source, struct error *error)
 
 struct destination_config {
     struct event_log *log;
-    int fd; /* connected; the migration closes it */
+    int fd; /* connected, or a file's; the migration closes it */
     const char *peer;
+    bool saved; /* fd is a saved file's, which stream_check_saved has found to be whole */
     struct vfio_device *const *devices;
     size_t device_count;
     enum verify_mode verify;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/io.h"
@@ -30,8 +31,20 @@ static void read_boot_id(uint8_t id[16])
 
 void handover_hello_fill(struct handover_hello *hello)
 {
-    *hello = (struct handover_hello){.version = STREAM_VERSION, .clock_ns = clock_now_ns()};
+    struct timespec wall = {0};
+
+    clock_gettime(CLOCK_REALTIME, &wall);
+    *hello = (struct handover_hello){.version = STREAM_VERSION,
+                                     .clock_ns = clock_now_ns(),
+                                     .wall_ns = (uint64_t)wall.tv_sec * 1000000000u + (uint64_t)wall.tv_nsec};
     read_boot_id(hello->boot_id);
+}
+
+bool handover_hello_same_boot(const struct handover_hello *a, const struct handover_hello *b)
+{
+    static const uint8_t unknown[16];
+
+    return !memcmp(a->boot_id, b->boot_id, sizeof(a->boot_id)) && memcmp(a->boot_id, unknown, sizeof(unknown));
 }
 
 int handover_hello_send(struct stream *stream, bool sends, bool digests, uint64_t guest_tsc, struct deadline deadline,
@@ -48,6 +61,7 @@ int handover_hello_send(struct stream *stream, bool sends, bool digests, uint64_
     buffer_put_u8(&payload, digests);
     buffer_put_u16(&payload, 0);
     buffer_put_u64(&payload, hello.clock_ns);
+    buffer_put_u64(&payload, hello.wall_ns);
     buffer_put_u64(&payload, guest_tsc);
     buffer_put(&payload, hello.boot_id, sizeof(hello.boot_id));
     result = payload.failed ? error_set(error, ENOMEM, "HELLO")
@@ -77,6 +91,7 @@ int handover_hello_receive(struct stream *stream, bool sends, struct handover_he
     hello->digests = cursor_get_u8(&cursor);
     cursor_get_u16(&cursor);
     hello->clock_ns = cursor_get_u64(&cursor);
+    hello->wall_ns = cursor_get_u64(&cursor);
     hello->guest_tsc = cursor_get_u64(&cursor);
     cursor_get(&cursor, hello->boot_id, sizeof(hello->boot_id));
     if (record.type != STREAM_HELLO || cursor.failed || magic != STREAM_MAGIC)

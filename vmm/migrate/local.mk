@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libvmm_a_SOURCES += \
 	vmm/migrate/channel.c vmm/migrate/channel.h \
+	vmm/migrate/channel_file.c vmm/migrate/channel_file.h \
 	vmm/migrate/destination.c \
 	vmm/migrate/device_load.c vmm/migrate/device_load.h \
 	vmm/migrate/device_set.c vmm/migrate/device_set.h \

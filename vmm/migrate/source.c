@@ -46,11 +46,10 @@ static void ask_reason(struct source *source, struct error *error)
 /* How far apart the clocks are: nothing where both ends share a host since the same boot. */
 static void measure_clock(struct source *source, const struct handover_hello *hello, uint64_t asked, uint64_t answered)
 {
-    static const uint8_t unknown[16];
     struct handover_hello ours;
 
     handover_hello_fill(&ours);
-    if (!memcmp(ours.boot_id, hello->boot_id, sizeof(ours.boot_id)) && memcmp(ours.boot_id, unknown, sizeof(unknown)))
+    if (handover_hello_same_boot(&ours, hello))
         return;
     source->clock_error_ns = (answered - asked) / 2 + 1;
     source->clock_offset_ns = (int64_t)(hello->clock_ns - (asked + source->clock_error_ns));
@@ -71,18 +70,21 @@ int source_prepare(struct source *source, struct error *error)
     if (config->faults && config->faults->tsc_ahead)
         guest_tsc += FAULT_TSC_AHEAD;
     if (handover_hello_send(&source->stream, true, false, guest_tsc, source_deadline(source), error) < 0 ||
-        handover_hello_receive(&source->stream, false, &hello, source_deadline(source), error) < 0) {
-        if (source->stream.broken)
+        (!config->file && handover_hello_receive(&source->stream, false, &hello, source_deadline(source), error) < 0)) {
+        if (source->stream.broken && !config->file)
             ask_reason(source, error);
         return -1;
     }
-    measure_clock(source, &hello, start, clock_now_ns());
-    source->digests = hello.digests;
+    if (!config->file)
+        measure_clock(source, &hello, start, clock_now_ns());
+    /* Whoever resumes a saved guest says then what is to be compared. */
+    source->digests = config->file || hello.digests;
     if (config->share_ram && ram_share_send(config->machine, &source->stream, source_deadline(source), error) < 0)
         return -1;
     buffer_clear(&source->state);
     if (board_to_tree(machine_board(config->machine), &source->state, error) < 0 ||
-        source_send_state(source, STREAM_BOARD, 0, error) < 0 || expect(source, STREAM_PREPARED, &record, error) < 0)
+        source_send_state(source, STREAM_BOARD, 0, error) < 0 ||
+        (!config->file && expect(source, STREAM_PREPARED, &record, error) < 0))
         return -1;
     source->alive_ns = clock_now_ns();
     event_phase(config->log, "prepare", start, source->alive_ns, 0);
@@ -91,7 +93,7 @@ int source_prepare(struct source *source, struct error *error)
 
 int source_keep_alive(struct source *source, struct error *error)
 {
-    if (clock_now_ns() - source->alive_ns < ALIVE_PERIOD_NS)
+    if (source->config.file || clock_now_ns() - source->alive_ns < ALIVE_PERIOD_NS)
         return 0;
     source->alive_ns = clock_now_ns();
     return source_send_record(source, STREAM_ALIVE, 0, NULL, 0, error);
@@ -233,45 +235,82 @@ static enum handover_outcome resume_here(struct source *source, struct error *er
 }
 
 /* Of RAM as it was at the stop: copied RAM has not been written since. */
-static void send_digests(struct source *source)
+static int send_digests(struct source *source, struct error *error)
 {
     const struct source_config *config = &source->config;
-    struct error error = ERROR_INIT;
     uint64_t start = clock_now_ns();
     int result = 0;
 
+    if (!source->digests)
+        return 0;
     if (!config->share_ram) {
-        result = ram_digests_take(config->machine, &source->at_stop, &error);
+        result = ram_digests_take(config->machine, &source->at_stop, error);
         event_phase(config->log, "verify-source", start, clock_now_ns(), 0);
     }
-    if (result < 0 || ram_digests_send(&source->at_stop, &source->stream, config->timeout_ns, &error) < 0)
-        event_not_proven(config->log, false, "RAM was not compared: %s", error.text);
+    if (result == 0)
+        result = ram_digests_send(&source->at_stop, &source->stream, config->timeout_ns, error);
     ram_digests_free(&source->at_stop);
+    return result < 0 ? error_prefix(error, "the digests of RAM") : 0;
 }
 
-/* After RUNNING: what is left of this end's devices is put to rest, and the destination gets what it compares. */
-static void finish(struct source *source)
+/* The last that goes: what this end knows. */
+static int send_log(struct source *source, struct error *error)
+{
+    json_t *events = event_log_events(source->config.log);
+    char *text = events ? json_dumps(events, JSON_COMPACT) : NULL;
+    int result = text ? source_send_record(source, STREAM_LOG, 0, text, strlen(text), error)
+                      : error_set(error, ENOMEM, "this end's log");
+
+    if (result == 0)
+        result = source_send_record(source, STREAM_BYE, 0, NULL, 0, error);
+    json_decref(events);
+    free(text);
+    return result;
+}
+
+/* The guest is not this end's any more: what is left of its devices is put to rest. */
+static void rest_devices(struct source *source)
 {
     const struct source_config *config = &source->config;
     struct error error = ERROR_INIT;
-    json_t *events;
-    char *text = NULL;
 
     for (size_t i = 0; i < config->device_count; i++)
         if (device_set_arc(&source->set, i, VFIO_DEVICE_STATE_STOP, &error) < 0)
             event_error(config->log, &error);
     if (source->precopy)
         precopy_stop_tracking(source->precopy);
-    if (source->digests)
-        send_digests(source);
-    events = event_log_events(config->log);
-    if (events)
-        text = json_dumps(events, JSON_COMPACT);
-    if (!text || source_send_record(source, STREAM_LOG, 0, text, strlen(text), &error) < 0 ||
-        source_send_record(source, STREAM_BYE, 0, NULL, 0, &error) < 0)
-        event_note(config->log, "the destination did not get this end's log: %s", error.text);
-    json_decref(events);
-    free(text);
+}
+
+/* After RUNNING the destination gets what it compares. */
+static void finish(struct source *source)
+{
+    struct error error = ERROR_INIT;
+
+    rest_devices(source);
+    if (send_digests(source, &error) < 0)
+        event_not_proven(source->config.log, false, "RAM was not compared: %s", error.text);
+    if (send_log(source, &error) < 0)
+        event_note(source->config.log, "the destination did not get this end's log: %s", error.text);
+}
+
+/*
+ * A file takes the destination's place: the guest is this end's until the file is whole, on the disk, and in its place, and
+ * nobody's from then on. Its COMMIT counts with what comes after it.
+ */
+static enum handover_outcome save(struct source *source, struct error *error)
+{
+    const struct source_config *config = &source->config;
+    uint64_t start = clock_now_ns();
+    bool kept = false;
+
+    if (source_send_record(source, STREAM_COMMIT, 0, NULL, 0, error) < 0 || send_digests(source, error) < 0 ||
+        send_log(source, error) < 0)
+        return HANDOVER_ON_SOURCE;
+    if (channel_file_keep(config->file, &kept, error) < 0)
+        return kept ? HANDOVER_UNKNOWN : HANDOVER_ON_SOURCE;
+    event_phase(config->log, "file-keep", start, clock_now_ns(), 0);
+    rest_devices(source);
+    return HANDOVER_DONE;
 }
 
 struct source *source_new(const struct source_config *config, struct error *error)
@@ -293,6 +332,7 @@ struct source *source_new(const struct source_config *config, struct error *erro
                                       .arc_timeout_ns = config->arc_timeout_ns,
                                       .message_timeout_ns = config->message_timeout_ns};
     stream_open(&source->stream, config->fd, config->peer);
+    source->stream.saved = config->file != NULL;
     ram_sender_init(&source->ram, config->machine, &source->stream, config->timeout_ns);
     if (config->faults && config->faults->page_not_sent)
         source->ram.skip_from = fault_page(config->faults, machine_board(config->machine)->ram[0].size);
@@ -335,6 +375,8 @@ static int send_live(struct source *source, struct error *error)
 /* Nothing more comes: the destination is told why, or has said why before it went. */
 static void cancel(struct source *source, struct error *error)
 {
+    if (source->config.file)
+        return;
     if (source->stream.broken)
         ask_reason(source, error);
     else
@@ -350,8 +392,8 @@ enum handover_outcome source_migrate(struct source *source, struct error *error)
         take_stock(source, error) < 0 || source_send_everything(source, error) < 0)
         cancel(source, error);
     else
-        outcome = hand_over(source, error);
-    if (outcome == HANDOVER_DONE)
+        outcome = source->config.file ? save(source, error) : hand_over(source, error);
+    if (outcome == HANDOVER_DONE && !source->config.file)
         finish(source);
     else if (outcome == HANDOVER_ON_SOURCE)
         outcome = resume_here(source, error);

@@ -7,8 +7,8 @@
 static const char *const kinds[] = {"manifest", "expect",     "phase", "arc",    "finding", "note",
                                     "console",  "not-proven", "fact",  "device", NULL};
 static const char *const destination_facts[] = {
-    "downtime_ns",        "downtime_error_ns",    "total_ns", "guest.blackout_ns",
-    "ram.pages_verified", "ram.pages_unverified", NULL};
+    "downtime_ns",        "downtime_error_ns",    "total_ns",          "guest.blackout_ns",
+    "ram.pages_verified", "ram.pages_unverified", "ram.shared_ranges", NULL};
 static const char *const destination_numbers[] = {"ops_before", "ops_after", "in_flight_at_stop", NULL};
 
 static const char *text_of(const json_t *event, const char *name)

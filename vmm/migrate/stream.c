@@ -7,6 +7,7 @@
 #include <isa-l/crc.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/io.h"
 #include "vmm/board/machine.h"
@@ -98,6 +99,17 @@ struct content {
     size_t fd_count;
 };
 
+static int send_parts(struct stream *stream, struct iovec parts[4], const struct content *content,
+                      struct deadline deadline, struct error *error)
+{
+    if (!stream->saved)
+        return io_send(stream->fd, parts, 4, content->fds, content->fd_count, deadline, stream->peer, error);
+    for (size_t i = 0; i < 4; i++)
+        if (io_write_full(stream->fd, parts[i].iov_base, parts[i].iov_len, deadline, stream->peer, error) < 0)
+            return -1;
+    return 0;
+}
+
 static int send_content(struct stream *stream, enum stream_type type, uint32_t instance, const struct content *content,
                         struct deadline deadline, struct error *error)
 {
@@ -117,7 +129,7 @@ static int send_content(struct stream *stream, enum stream_type type, uint32_t i
         return error_set(error, EMSGSIZE, "sending %s to %s: %zu bytes are more than the %" PRIu32 " of such a record",
                          stream_type_name(type), stream->peer, length, types[type].maximum);
     header.crc = htole32(header_crc(&header));
-    if (io_send(stream->fd, parts, 4, content->fds, content->fd_count, deadline, stream->peer, error) < 0) {
+    if (send_parts(stream, parts, content, deadline, error) < 0) {
         stream->broken = true;
         return error_prefix(error, "sending %s", stream_type_name(type));
     }
@@ -200,6 +212,7 @@ static int receive_payload(struct stream *stream, const struct header *header, s
                           "record %" PRIu32 " (%s) from %s: the payload's checksum is wrong", stream->received,
                           stream_type_name(type), stream->peer);
     stream->received++;
+    stream->bytes_received += sizeof(*header) + length + sizeof(crc);
     *record =
         (struct stream_record){.type = type, .instance = le32toh(header->instance), .data = payload, .size = length};
     return 0;
@@ -239,6 +252,43 @@ fail:
     while (*fd_count)
         io_close(&fds[--*fd_count]);
     return -1;
+}
+
+static int check_saved(struct stream *stream, struct error *error)
+{
+    struct stream_record record = {.type = STREAM_HELLO};
+    struct error cause = ERROR_INIT;
+    uint8_t more;
+
+    while (record.type != STREAM_BYE) {
+        /* Of a file nothing is waited for. */
+        if (stream_receive(stream, &record, deadline_in_ms(UINT32_MAX), &cause) == 0)
+            continue;
+        if (cause.number == ECONNRESET)
+            return error_rule(error, "stream/invalid", 0,
+                              "%s is cut off in record %" PRIu32 ", which begins at byte %" PRIu64, stream->peer,
+                              stream->received, stream->bytes_received);
+        *error = cause;
+        return error_prefix(error, "at byte %" PRIu64, stream->bytes_received);
+    }
+    if (read(stream->fd, &more, 1) != 0)
+        return error_rule(error, "stream/invalid", 0, "%s goes on after its end at byte %" PRIu64, stream->peer,
+                          stream->bytes_received);
+    return 0;
+}
+
+int stream_check_saved(int fd, const char *name, struct error *error)
+{
+    struct stream stream;
+    int result;
+
+    stream_open(&stream, fd, name);
+    result = check_saved(&stream, error);
+    stream.fd = -1;
+    stream_close(&stream);
+    if (result == 0 && lseek(fd, 0, SEEK_SET) < 0)
+        return error_set(error, errno, "%s", name);
+    return result;
 }
 
 void stream_text(const struct stream_record *record, char *text, size_t size)

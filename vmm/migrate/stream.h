@@ -17,7 +17,7 @@
 #include "lib/error.h"
 
 #define STREAM_MAGIC 0x59504f43504f5453ull /* "STOPCOPY" */
-#define STREAM_VERSION 1u
+#define STREAM_VERSION 2u
 #define STREAM_DATA_MAX (1u << 20) /* bytes of RAM, or of a device's data, in one record */
 
 /* In the order in which they come; what comes out of it is refused. */
@@ -54,11 +54,13 @@ enum stream_type {
 struct stream {
     int fd; /* the stream's: closed by stream_close */
     char peer[280];
+    bool saved; /* fd is a file's, and not a socket */
     uint32_t sent;
     uint32_t received;
     uint64_t bytes_sent;
-    uint64_t send_ns;      /* spent sending them */
-    bool broken;           /* a record could not be sent, or not whole */
+    uint64_t send_ns; /* spent sending them */
+    bool broken;      /* a record could not be sent, or not whole */
+    uint64_t bytes_received;
     struct buffer payload; /* of the record received last */
 };
 
@@ -92,6 +94,12 @@ int stream_receive(struct stream *stream, struct stream_record *record, struct d
 /* The same, with the descriptors that came with it: at most *fd_count, and then as many as came, which are the caller's. */
 int stream_receive_fds(struct stream *stream, struct stream_record *record, int *fds, size_t *fd_count,
                        struct deadline deadline, struct error *error);
+
+/*
+ * Reads a saved stream through: every record whole, BYE the last of them, and nothing after it. Then goes back to its
+ * beginning. The error says where it is cut off, or what is wrong and where.
+ */
+int stream_check_saved(int fd, const char *name, struct error *error);
 
 /* The payload as printable, NUL-terminated text. */
 void stream_text(const struct stream_record *record, char *text, size_t size);
