@@ -44,6 +44,26 @@ struct vfio_device_feature_mig_data_size {
 #define VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2 12
 #endif
 
+#if !HAVE_DECL_VFIO_DEVICE_BIND_IOMMUFD
+#define VFIO_DEVICE_BIND_IOMMUFD _IO(VFIO_TYPE, VFIO_BASE + 18)
+#define VFIO_DEVICE_ATTACH_IOMMUFD_PT _IO(VFIO_TYPE, VFIO_BASE + 19)
+struct vfio_device_attach_iommufd_pt {
+    __u32 argsz;
+    __u32 flags;
+    __u32 pt_id;
+};
+#endif
+/* The argument of VFIO_DEVICE_BIND_IOMMUFD; the token came with 6.17. */
+struct vfio_bind_iommufd_argument {
+    __u32 argsz; /* VFIO_BIND_IOMMUFD_ARGSZ, or all of it with the token */
+    __u32 flags;
+    __s32 iommufd;
+    __u32 out_devid;
+    __aligned_u64 token_uuid_ptr; /* 16 bytes */
+};
+#define VFIO_BIND_IOMMUFD_ARGSZ 16u
+#define VFIO_BIND_IOMMUFD_TOKEN (1u << 0)
+
 /* "RUNNING", "STOP_COPY", ...; "state N" cannot be named and is "?". */
 const char *migration_state_name(unsigned int state);
 /* The reverse, in either case, with '-' for '_' allowed. Returns the state, or -1. */

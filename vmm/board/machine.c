@@ -206,6 +206,11 @@ static int add_device(struct machine *machine, struct vfio_device *vfio, struct 
         pci_device_destroy(device);
         return -1;
     }
+    if (vfio->ops->kvm_fd && vm_add_vfio_file(machine->vm, vfio->ops->kvm_fd(vfio), error)) {
+        unmap_dma(machine, vfio, machine->ram.count);
+        pci_device_destroy(device);
+        return error_prefix(error, "%s", vfio->name);
+    }
     machine->vfio[number] = vfio;
     machine->gone_fd[number] = vfio->ops->gone_fd(vfio);
     machine->device_count++;
@@ -410,11 +415,22 @@ void machine_request_finish(struct machine *machine)
 
 static void device_gone(struct machine *machine, unsigned int number)
 {
+    static const struct {
+        enum machine_event_kind kind;
+        const char *words;
+    } told[] = {
+        [VFIO_GONE_SERVER] = {MACHINE_DEVICE_GONE, "the device's server is gone"},
+        [VFIO_GONE_REQUEST] = {MACHINE_DEVICE_ASKED, "the host wants the device back (VFIO_PCI_REQ_IRQ_INDEX)"},
+        [VFIO_GONE_ERROR] = {MACHINE_DEVICE_AER,
+                             "the device reported an error that is not recovered from (VFIO_PCI_ERR_IRQ_INDEX)"},
+    };
+    struct vfio_device *device = machine->vfio[number];
+    enum vfio_gone reason = device->ops->gone_reason ? device->ops->gone_reason(device) : VFIO_GONE_SERVER;
     char text[ERROR_TEXT_MAX];
 
     epoll_ctl(machine->epoll, EPOLL_CTL_DEL, machine->gone_fd[number], NULL);
-    snprintf(text, sizeof(text), "%s: the device's server is gone", machine->vfio[number]->name);
-    event_queue_push(&machine->events, MACHINE_DEVICE_GONE, number, text);
+    snprintf(text, sizeof(text), "%s: %s", device->name, told[reason].words);
+    event_queue_push(&machine->events, told[reason].kind, number, text);
 }
 
 static void interrupt_to_drop(struct machine *machine, uint64_t data)

@@ -120,6 +120,8 @@ enum machine_event_kind {
     MACHINE_FAILED,       /* the guest says so: see the progress area */
     MACHINE_VCPU_FAILED,  /* a vCPU stopped: text */
     MACHINE_DEVICE_GONE,  /* a device's server went away: device, text */
+    MACHINE_DEVICE_ASKED, /* the host wants a device back, for its driver is to be unbound: device, text */
+    MACHINE_DEVICE_AER,   /* a device reported an error that is not recovered from: device, text */
     MACHINE_DEVICE_ERROR, /* a region access failed: device, text */
     MACHINE_PEER_MISSING, /* a device does not reach another's BAR by DMA, which is no failure: device, text */
 };

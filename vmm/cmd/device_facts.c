@@ -41,13 +41,16 @@ static void walk_capabilities(struct device_facts *facts)
 static int collect_config(struct vfio_device *device, struct device_facts *facts, struct error *error)
 {
     const struct vfio_region *region = &facts->regions[VFIO_PCI_CONFIG_REGION_INDEX];
+    size_t size;
 
     if (!(facts->info.flags & VFIO_DEVICE_FLAGS_PCI) || facts->region_count <= VFIO_PCI_CONFIG_REGION_INDEX)
         return 0;
-    if (region->size < FACTS_CONFIG_SIZE)
+    /* mtty has 255 bytes. */
+    size = region->size < FACTS_CONFIG_SIZE ? region->size : FACTS_CONFIG_SIZE;
+    if (size < FACTS_CONFIG_SIZE - 1)
         return error_set(error, 0, "%s: configuration space has %llu bytes, less than %d", device->name,
                          (unsigned long long)region->size, FACTS_CONFIG_SIZE);
-    if (device->ops->region_read(device, VFIO_PCI_CONFIG_REGION_INDEX, 0, facts->config, FACTS_CONFIG_SIZE, error) < 0)
+    if (device->ops->region_read(device, VFIO_PCI_CONFIG_REGION_INDEX, 0, facts->config, size, error) < 0)
         return -1;
     facts->config_size = FACTS_CONFIG_SIZE;
     walk_capabilities(facts);

@@ -34,9 +34,11 @@ static int add_faults(const struct options *options, const char *text, char word
     return 0;
 }
 
-static int open_one(const struct options *options, const char *text, bool other_side, bool faults,
-                    struct opened_device *opened, struct error *error)
+/* One device, beside those of the list. */
+static int open_one(struct device_list *list, const struct options *options, const char *text, bool other_side,
+                    bool faults, struct opened_device *opened, struct error *error)
 {
+    struct device_spec *chosen;
     char words[SPEC_TEXT_MAX];
     struct device_spec spec;
     int result;
@@ -47,7 +49,10 @@ static int open_one(const struct options *options, const char *text, bool other_
         strcpy(words, text);
     if (device_spec_parse(words, &spec, error) < 0)
         return -1;
-    result = device_open(other_side && spec.to ? spec.to : &spec, NULL, options->message_timeout_ns, opened, error);
+    chosen = other_side && spec.to ? spec.to : &spec;
+    chosen->kernel.way = options->way;
+    chosen->kernel.peers_reach = options->device_count > 1 && !options->no_p2p;
+    result = device_open_beside(chosen, NULL, options->message_timeout_ns, list->device, list->count, opened, error);
     device_spec_free(&spec);
     return result;
 }
@@ -57,7 +62,7 @@ int device_list_open(struct device_list *list, const struct options *options, bo
 {
     *list = (struct device_list){0};
     for (size_t i = 0; i < options->device_count; i++) {
-        if (open_one(options, options->device[i], other_side, faults, &list->opened[i], error) < 0) {
+        if (open_one(list, options, options->device[i], other_side, faults, &list->opened[i], error) < 0) {
             device_list_close(list, NULL);
             return -1;
         }

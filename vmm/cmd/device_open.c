@@ -229,8 +229,9 @@ static int open_test(const struct device_spec *spec, const char *program, uint64
     return -1;
 }
 
-int device_open(const struct device_spec *spec, const char *program, uint64_t timeout_ns, struct opened_device *opened,
-                struct error *error)
+int device_open_beside(const struct device_spec *spec, const char *program, uint64_t timeout_ns,
+                       struct vfio_device *const *peers, size_t peer_count, struct opened_device *opened,
+                       struct error *error)
 {
     *opened = (struct opened_device){.device = NULL};
     switch (spec->kind) {
@@ -238,10 +239,19 @@ int device_open(const struct device_spec *spec, const char *program, uint64_t ti
         return open_test(spec, program, timeout_ns, opened, error);
     case DEVICE_VFIO_USER:
         opened->device = vfio_user_open(spec->target, spec->dma_by_message, timeout_ns, error);
-        return opened->device ? 0 : -1;
-    default:
-        return error_set(error, 0, "%s: the backend for the kernel's VFIO is not built yet", spec->name);
+        break;
+    case DEVICE_VFIO:
+        opened->device = kernel_open(&kernel_host_real, spec->name, spec->target, &spec->kernel, peers, peer_count,
+                                     timeout_ns, error);
+        break;
     }
+    return opened->device ? 0 : -1;
+}
+
+int device_open(const struct device_spec *spec, const char *program, uint64_t timeout_ns, struct opened_device *opened,
+                struct error *error)
+{
+    return device_open_beside(spec, program, timeout_ns, NULL, 0, opened, error);
 }
 
 int device_close(struct opened_device *opened, struct error *error)

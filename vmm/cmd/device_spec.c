@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/cmd/device_spec.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,6 +181,99 @@ static int parse_vfio_user(struct device_spec *spec, char *rest, struct error *e
     return 0;
 }
 
+/* A UUID as 16 bytes in the order in which they are written. */
+static int parse_token(const char *text, uint8_t token[16], struct error *error)
+{
+    size_t digits = 0;
+
+    for (size_t i = 0; text[i]; i++) {
+        static const char hex[] = "0123456789abcdef";
+        const char *digit = text[i] == '-' ? NULL : strchr(hex, tolower((unsigned char)text[i]));
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+        if (dash != (text[i] == '-') || (!dash && !digit) || digits == 32)
+            return error_set(error, 0, "vf-token: '%s' is no UUID", text);
+        if (dash)
+            continue;
+        token[digits / 2] = (uint8_t)(token[digits / 2] << 4 | (digit - hex));
+        digits++;
+    }
+    return digits == 32 ? 0 : error_set(error, 0, "vf-token: '%s' is no UUID", text);
+}
+
+static int parse_reset(const char *text, enum kernel_reset *reset, struct error *error)
+{
+    static const char *const names[] = {
+        [KERNEL_RESET_FLR] = "flr", [KERNEL_RESET_HOT] = "hot", [KERNEL_RESET_NONE] = "none"};
+
+    for (unsigned int i = KERNEL_RESET_FLR; i <= KERNEL_RESET_NONE; i++) {
+        if (!strcmp(text, names[i])) {
+            *reset = (enum kernel_reset)i;
+            return 0;
+        }
+    }
+    return error_set(error, 0, "reset: '%s' is none of flr, hot and none", text);
+}
+
+static int parse_vfio_option(struct device_spec *spec, const char *key, const char *value, struct error *error)
+{
+    struct kernel_options *kernel = &spec->kernel;
+    uint64_t number;
+
+    if (!strcmp(key, "vf-token")) {
+        kernel->has_token = true;
+        return parse_token(value, kernel->token, error);
+    }
+    if (!strcmp(key, "fd")) {
+        if (option_parse_number(value, key, 3, INT_MAX, &number, error) < 0)
+            return -1;
+        kernel->fd = (int)number;
+        return 0;
+    }
+    if (!strcmp(key, "no-mmap") && !*value) {
+        kernel->no_mmap = true;
+        return 0;
+    }
+    if (!strcmp(key, "rom")) {
+        kernel->no_rom = !strcmp(value, "off");
+        return kernel->no_rom || !strcmp(value, "on") ? 0
+                                                      : error_set(error, 0, "rom: '%s' is neither on nor off", value);
+    }
+    if (!strcmp(key, "reset"))
+        return parse_reset(value, &kernel->reset, error);
+    return error_set(error, 0, "a vfio device has no option '%s'; there are vf-token, fd, no-mmap, rom, reset and to",
+                     key);
+}
+
+/* Where the options begin: after the first comma, or in /dev/vfio/GROUP,DEVICE after the second. */
+static char *find_options(char *rest)
+{
+    static const char devices[] = "/dev/vfio/devices/", groups[] = "/dev/vfio/";
+    char *comma = strchr(rest, ',');
+    bool group = !strncmp(rest, groups, strlen(groups)) && strncmp(rest, devices, strlen(devices)) != 0;
+
+    return comma && group ? strchr(comma + 1, ',') : comma;
+}
+
+static int parse_vfio(struct device_spec *spec, char *rest, struct error *error)
+{
+    struct option_pair pairs[OPTIONS_MAX];
+    char *options = find_options(rest);
+    int count = 0;
+
+    spec->kernel.fd = -1;
+    if (options) {
+        *options++ = '\0';
+        count = option_split(options, "options", pairs, OPTIONS_MAX, error);
+    }
+    if (count < 0 || set_target(spec, rest, "the device", error) < 0)
+        return -1;
+    for (int i = 0; i < count; i++)
+        if (parse_vfio_option(spec, pairs[i].key, pairs[i].value, error) < 0)
+            return -1;
+    return 0;
+}
+
 /* text, which may be changed, is one DEVICE without ,to=. */
 static int parse_one(struct device_spec *spec, char *text, struct error *error)
 {
@@ -196,7 +291,7 @@ static int parse_one(struct device_spec *spec, char *text, struct error *error)
     }
     if (!strncmp(text, "vfio:", 5)) {
         spec->kind = DEVICE_VFIO;
-        return set_target(spec, text + 5, "the device", error);
+        return parse_vfio(spec, text + 5, error);
     }
     return error_set(error, 0, "a device is test[:KEY=VALUE,...], vfio-user:SOCKET or vfio:BDF");
 }
@@ -240,6 +335,14 @@ int device_spec_parse(const char *text, struct device_spec *spec, struct error *
 {
     if (parse_depth(text, spec, 0, error) < 0)
         return error_prefix(error, "device '%s'", text);
+    return 0;
+}
+
+int device_spec_parse_way(const char *text, enum kernel_way *way, struct error *error)
+{
+    if (strcmp(text, "group") && strcmp(text, "cdev"))
+        return error_set(error, 0, "--vfio: '%s' is neither group nor cdev", text);
+    *way = !strcmp(text, "group") ? KERNEL_WAY_GROUP : KERNEL_WAY_CDEV;
     return 0;
 }
 

@@ -4,7 +4,8 @@
  *
  *   test[:KEY=VALUE,...]         our reference device, in a process of its own, started here
  *   vfio-user:SOCKET[,dma=HOW]   any vfio-user server
- *   vfio:...                     a device of the kernel's VFIO
+ *   vfio:WHICH[,KEY=VALUE...]    a device of the kernel's VFIO: a PCI address, an mdev's UUID, /dev/vfio/devices/vfioN, or
+ *                                /dev/vfio/GROUP,DEVICE; vf-token=UUID, fd=N, no-mmap, rom=off, reset=flr|hot|none
  *   any of them ,to=DEVICE       the destination's
  */
 #ifndef STOPCOPY_CMD_DEVICE_SPEC_H
@@ -15,6 +16,7 @@
 #include <sys/types.h>
 
 #include "lib/error.h"
+#include "vmm/vfio/kernel.h"
 #include "vmm/vfio/vfio_device.h"
 
 /* How long one message may take where the user says nothing else. */
@@ -54,12 +56,17 @@ struct device_spec {
 
     bool dma_by_message; /* test, vfio-user */
 
+    struct kernel_options kernel; /* vfio */
+
     struct device_spec *to; /* NULL where none was given */
 };
 
 /* Errors name the option that is wrong and those that there are. *spec is to be freed only after success. */
 int device_spec_parse(const char *text, struct device_spec *spec, struct error *error);
 void device_spec_free(struct device_spec *spec);
+
+/* "group" or "cdev", for --vfio. */
+int device_spec_parse_way(const char *text, enum kernel_way *way, struct error *error);
 
 struct opened_device {
     struct vfio_device *device;
@@ -73,6 +80,11 @@ struct opened_device {
  */
 int device_open(const struct device_spec *spec, const char *program, uint64_t timeout_ns, struct opened_device *opened,
                 struct error *error);
+
+/* As device_open, beside those that are open already: of the kernel's devices, those of one IOMMU group share it. */
+int device_open_beside(const struct device_spec *spec, const char *program, uint64_t timeout_ns,
+                       struct vfio_device *const *peers, size_t peer_count, struct opened_device *opened,
+                       struct error *error);
 
 /* Closes the device and waits for the end of its server's process, which is killed where it does not come. Returns -1
  * where that process was killed or did not end with status 0; it is gone in any case. */

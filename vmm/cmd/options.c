@@ -8,6 +8,7 @@
 
 #include "lib/options.h"
 #include "vmm/cmd/cmd.h"
+#include "vmm/cmd/device_spec.h"
 #include "vmm/report/event_form.h"
 
 #define DEFAULT_AT_OPS 10000u
@@ -31,6 +32,7 @@ enum key {
     KEY_CONSOLE,
     KEY_VERIFY,
     KEY_NO_P2P,
+    KEY_VFIO,
     KEY_TIMEOUT,
     KEY_MESSAGE_TIMEOUT,
     KEY_ARC_TIMEOUT,
@@ -53,8 +55,12 @@ struct known_option {
 static const struct known_option known[] = {
     {0,
      {"device", KEY_DEVICE, "DEVICE", 0,
-      "pass this device through (repeat): test[:KEY=VALUE,...] or vfio-user:SOCKET; ,to=DEVICE names the destination's",
+      "pass this device through (repeat): test[:KEY=VALUE,...], vfio-user:SOCKET or vfio:BDF; ,to=DEVICE names the "
+      "destination's",
       1}},
+    {0,
+     {"vfio", KEY_VFIO, "group|cdev", 0,
+      "the way to the kernel's devices (cdev where it is there and nothing needs group)", 1}},
     {OPTIONS_GUEST, {"memory", KEY_MEMORY, "SIZE", 0, "RAM of the guest (256M)", 1}},
     {OPTIONS_GUEST, {"vcpus", KEY_VCPUS, "N", 0, "vCPUs of the guest (2)", 1}},
     {OPTIONS_GUEST,
@@ -247,6 +253,8 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
         chosen = choose("--verify", text, "full", "off", error);
         options->verify = chosen ? VERIFY_OFF : VERIFY_FULL;
         return chosen < 0 ? error_set(error, 0, "--verify: '%s' is none of full, deferred, off", text) : 0;
+    case KEY_VFIO:
+        return device_spec_parse_way(text, &options->way, error);
     case KEY_NO_P2P:
         options->no_p2p = true;
         options->wishes.peers = false;

@@ -10,6 +10,7 @@
 #include "vmm/migrate/channel.h"
 #include "vmm/migrate/handover.h"
 #include "vmm/report/report.h"
+#include "vmm/vfio/kernel.h"
 
 #define OPTIONS_REPORTS_MAX 8
 #define OPTIONS_FAULTS_MAX 8
@@ -20,6 +21,7 @@ struct options {
     bool full_irqchip;
     size_t device_count;
     const char *device[BOARD_DEVICES_MAX]; /* DEVICE arguments as given */
+    enum kernel_way way;                   /* of the kernel's devices */
     size_t report_count;
     struct report_target report[OPTIONS_REPORTS_MAX];
     struct fault_plan faults;

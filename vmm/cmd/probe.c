@@ -18,6 +18,7 @@ struct probe_options {
     const char *device;
     const char *device_program;
     uint64_t timeout_ns;
+    enum kernel_way way;
     bool json;
 };
 
@@ -25,11 +26,13 @@ enum {
     OPTION_JSON = 256,
     OPTION_DEVICE_PROGRAM,
     OPTION_TIMEOUT,
+    OPTION_VFIO,
 };
 
 static const struct argp_option options[] = {
     {"json", OPTION_JSON, NULL, 0, "Print a JSON object instead of text", 0},
     {"device-program", OPTION_DEVICE_PROGRAM, "FILE", 0, "The server of test devices (default: stopcopy-device)", 0},
+    {"vfio", OPTION_VFIO, "group|cdev", 0, "The way to a device of the kernel's (default: cdev where there is one)", 0},
     {"timeout", OPTION_TIMEOUT, "TIME", 0, "How long the device may take for one answer (default: 5s)", 0},
     {NULL, 0, NULL, 0, NULL, 0},
 };
@@ -45,6 +48,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         return 0;
     case OPTION_DEVICE_PROGRAM:
         parsed->device_program = argument;
+        return 0;
+    case OPTION_VFIO:
+        if (device_spec_parse_way(argument, &parsed->way, &error) < 0)
+            argp_error(state, "%s", error.text);
         return 0;
     case OPTION_TIMEOUT:
         if (option_parse_time(argument, "--timeout", &parsed->timeout_ns, &error) < 0)
@@ -294,6 +301,7 @@ int cmd_probe(int argc, char **argv)
         return STATUS_USAGE;
     if (device_spec_parse(parsed.device, &spec, &error) < 0)
         return command_error("probe", &error);
+    spec.kernel.way = parsed.way;
     status = probe(&parsed, &spec);
     device_spec_free(&spec);
     return status;

@@ -20,6 +20,7 @@ struct state_options {
     const char *device;
     const char *device_program;
     uint64_t timeout_ns;
+    enum kernel_way way;
     bool stay;
     char **words; /* the actions, in order */
     int word_count;
@@ -35,11 +36,13 @@ struct by_hand {
 enum {
     OPTION_DEVICE_PROGRAM = 256,
     OPTION_TIMEOUT,
+    OPTION_VFIO,
     OPTION_STAY,
 };
 
 static const struct argp_option options[] = {
     {"device-program", OPTION_DEVICE_PROGRAM, "FILE", 0, "The server of test devices (default: stopcopy-device)", 0},
+    {"vfio", OPTION_VFIO, "group|cdev", 0, "The way to a device of the kernel's (default: cdev where there is one)", 0},
     {"timeout", OPTION_TIMEOUT, "TIME", 0, "How long the device may take for one answer (default: 5s)", 0},
     {"stay", OPTION_STAY, NULL, 0, "After save and load, leave the device stopped instead of in the state it had", 0},
     {NULL, 0, NULL, 0, NULL, 0},
@@ -53,6 +56,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     switch (key) {
     case OPTION_DEVICE_PROGRAM:
         parsed->device_program = argument;
+        return 0;
+    case OPTION_VFIO:
+        if (device_spec_parse_way(argument, &parsed->way, &error) < 0)
+            argp_error(state, "%s", error.text);
         return 0;
     case OPTION_TIMEOUT:
         if (option_parse_time(argument, "--timeout", &parsed->timeout_ns, &error) < 0)
@@ -388,6 +395,7 @@ int cmd_state(int argc, char **argv)
         return STATUS_USAGE;
     if (check_actions(&parsed, &error) < 0 || device_spec_parse(parsed.device, &spec, &error) < 0)
         return command_error("state", &error);
+    spec.kernel.way = parsed.way;
     status = by_hand_run(&parsed, &spec);
     device_spec_free(&spec);
     return status;

@@ -262,6 +262,10 @@ static int take_event(struct vmm_process *process, const struct machine_event *e
         event_note(process->config->log, "device %u (%s): no peer-to-peer DMA: %s", event->device,
                    process->devices.device[event->device]->name, event->text);
         return 0;
+    case MACHINE_DEVICE_ASKED:
+        return error_set(error, 0, "device %u: %s: the run ends here, and gives it back", event->device, event->text);
+    case MACHINE_DEVICE_AER:
+        return error_rule(error, "device/aer", 0, "device %u: %s", event->device, event->text);
     case MACHINE_DEVICE_ERROR:
         return error_rule(error, "device/access", 0, "device %u (%s): %s", event->device,
                           process->devices.device[event->device]->name, event->text);

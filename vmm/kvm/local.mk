@@ -6,6 +6,7 @@ libvmm_a_SOURCES += \
 	vmm/kvm/memory.c \
 	vmm/kvm/state_record.c vmm/kvm/state_record.h \
 	vmm/kvm/vcpu.c \
+	vmm/kvm/vfio_file.c \
 	vmm/kvm/vm.c vmm/kvm/vm.h vmm/kvm/vm_private.h \
 	vmm/kvm/x86/arch.c \
 	vmm/kvm/x86/clock.c \

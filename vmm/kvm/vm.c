@@ -144,6 +144,7 @@ struct vm *vm_new(const struct vm_config *config, struct error *error)
     vm->config = *config;
     vm->kvm_fd = -1;
     vm->fd = -1;
+    vm->vfio_fd = -1;
     for (unsigned int pin = 0; pin < VM_IOAPIC_PINS; pin++)
         vm->holder[pin] = (struct vm_line_holder){.eventfd = -1, .resample = -1};
     pthread_mutex_init(&vm->lock, NULL);
@@ -174,6 +175,7 @@ void vm_free(struct vm *vm)
         io_close(&vm->holder[pin].resample);
     }
     arch_vm_free(vm);
+    io_close(&vm->vfio_fd);
     io_close(&vm->fd);
     io_close(&vm->kvm_fd);
     free(vm->route);

@@ -99,6 +99,10 @@ int vm_irqfd_deassign(struct vm *vm, int gsi, int eventfd, struct error *error);
  */
 int vm_level_irqfd_assign(struct vm *vm, unsigned int pin, int eventfd, int resample, struct error *error);
 int vm_level_irqfd_deassign(struct vm *vm, unsigned int pin, int eventfd, bool *asserted, struct error *error);
+
+/* Tells KVM of a device of the kernel's VFIO that its guest has: the descriptor of its group, or its own
+ * (KVM_DEV_TYPE_VFIO), which stays the caller's. A KVM without that needs none of it; one told twice is. */
+int vm_add_vfio_file(struct vm *vm, int fd, struct error *error);
 int vm_signal_msi(struct vm *vm, uint64_t address, uint32_t data, struct error *error);
 
 /* Writes of size bytes (0: any) to address go to the eventfd and do not exit. */

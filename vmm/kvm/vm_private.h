@@ -77,6 +77,8 @@ struct vm {
     struct vm_route *route;
     struct kvm_irq_routing *routing; /* room for the table that goes to KVM */
 
+    int vfio_fd; /* KVM_DEV_TYPE_VFIO, -1 where there is no such device */
+
     struct vm_line_holder holder[VM_IOAPIC_PINS];
 
     struct vm_arch *arch;

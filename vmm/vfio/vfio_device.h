@@ -72,6 +72,13 @@ enum vfio_data_result {
     VFIO_DATA_AGAIN = 2, /* PRE_COPY: nothing for now, the stream goes on (ENOMSG) */
 };
 
+/* Why a device can be used no more. */
+enum vfio_gone {
+    VFIO_GONE_SERVER,
+    VFIO_GONE_REQUEST, /* the host wants it back: VFIO_PCI_REQ_IRQ_INDEX */
+    VFIO_GONE_ERROR,   /* it reported an error that is not recovered from (AER): VFIO_PCI_ERR_IRQ_INDEX */
+};
+
 /*
  * The operations of a backend. Each is one ioctl of the uAPI, or the message that stands for it; errors carry the errno
  * that the device answered. A deadline applies to each call: the backend's default, or that of set_timeout.
@@ -120,6 +127,17 @@ struct vfio_device_ops {
     int (*take_own_dirty)(struct vfio_device *device, uint64_t iova, uint64_t size, uint64_t page_size,
                           uint64_t *bitmap, struct error *error);
 
+    /*
+     * The dirty log that the IOMMU keeps of what the device writes, on or off, and a report: sets the bit of each
+     * page_size of [iova, iova + size), which is one mapping, in bitmap, and clears the log there. EOPNOTSUPP where this
+     * IOMMU has none. iommu_log_is_exact: it names the pages that were written, not all that could have been. NULL where a
+     * backend has no IOMMU.
+     */
+    int (*iommu_log)(struct vfio_device *device, bool on, struct error *error);
+    int (*iommu_log_report)(struct vfio_device *device, uint64_t iova, uint64_t size, uint64_t page_size,
+                            uint64_t *bitmap, struct error *error);
+    bool (*iommu_log_is_exact)(struct vfio_device *device);
+
     /* VFIO_DEVICE_RESET */
     int (*reset)(struct vfio_device *device, struct error *error);
 
@@ -139,8 +157,16 @@ struct vfio_device_ops {
     void (*session_close)(struct vfio_data_session *session);
 
     void (*set_timeout)(struct vfio_device *device, uint64_t ns);
-    /* A descriptor that becomes readable (or hangs up) when the device's server is gone, -1 where there is none. */
+    /* A descriptor that becomes readable (or hangs up) when the device can be used no more, -1 where there is none. */
     int (*gone_fd)(struct vfio_device *device);
+    /* Why it became so. NULL: the device's server is gone. */
+    enum vfio_gone (*gone_reason)(struct vfio_device *device);
+    /* What KVM is told of for its own bookkeeping (KVM_DEV_TYPE_VFIO): the group's or the device's descriptor, which stays
+     * the device's. NULL where a backend has none. */
+    int (*kvm_fd)(struct vfio_device *device);
+    /* Why the device has no migration, and the commands that may give it one. NULL where a backend knows no more than
+     * that the feature is missing. */
+    void (*explain_no_migration)(struct vfio_device *device, char *text, size_t size);
 };
 
 /* The head of every backend's own structure. */
@@ -162,5 +188,10 @@ struct vfio_device *vfio_user_adopt(int socket, const char *name, bool dma_by_me
                                     struct error *error);
 
 void vfio_device_close(struct vfio_device *device);
+
+/* "DEVICE_FEATURE SET STOP_COPY", "DEVICE_FEATURE GET MIGRATION": what a call of feature is, for errors. */
+void vfio_feature_say(uint32_t flags, const void *data, size_t data_size, char *text, size_t size);
+const char *vfio_feature_operation(uint32_t flags);
+const char *vfio_feature_name(uint32_t flags, const void *data, size_t data_size);
 
 #endif

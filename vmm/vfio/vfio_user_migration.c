@@ -15,38 +15,6 @@
 #define RANGES_MAX 4096u
 #define BITMAP_MAX (64u << 20)
 
-static const char *operation_name(uint32_t flags)
-{
-    if (flags & VFIO_DEVICE_FEATURE_PROBE)
-        return "PROBE";
-    return flags & VFIO_DEVICE_FEATURE_SET ? "SET" : "GET";
-}
-
-static const char *feature_name(uint32_t flags, const void *data, size_t size)
-{
-    switch (flags & VFIO_DEVICE_FEATURE_MASK) {
-    case VFIO_DEVICE_FEATURE_MIGRATION:
-        return "MIGRATION";
-    case VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE:
-        if (flags & VFIO_DEVICE_FEATURE_SET && size >= sizeof(uint32_t) && !(flags & VFIO_DEVICE_FEATURE_PROBE))
-            return *(const uint32_t *)data < MIGRATION_STATES ? migration_state_name(*(const uint32_t *)data)
-                                                              : "a state past the last";
-        return "MIG_DEVICE_STATE";
-    case VFIO_DEVICE_FEATURE_DMA_LOGGING_START:
-        return "DMA_LOGGING_START";
-    case VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP:
-        return "DMA_LOGGING_STOP";
-    case VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT:
-        return "DMA_LOGGING_REPORT";
-    case VFIO_DEVICE_FEATURE_MIG_DATA_SIZE:
-        return "MIG_DATA_SIZE";
-    case VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2:
-        return "MIG_PRECOPY_INFOv2";
-    default:
-        return "of another index";
-    }
-}
-
 /* The payload that is sent after the header, and the room for what comes back after it. */
 struct feature_payload {
     struct iovec sent[2];
@@ -71,12 +39,12 @@ static int exchange_feature(struct vfio_user *client, uint32_t flags, const char
     };
 
     head.argsz = (uint32_t)(sizeof(head) + room);
-    if (vfio_user_roundtrip(client, &call, error, "DEVICE_FEATURE %s %s", operation_name(flags), name) < 0)
+    if (vfio_user_roundtrip(client, &call, error, "DEVICE_FEATURE %s %s", vfio_feature_operation(flags), name) < 0)
         return -1;
     if (reply.flags != flags || reply.argsz < call.reply_minimum)
         return vfio_user_violation(
             client, error, "DEVICE_FEATURE %s %s: the reply has flags 0x%x, argsz %u, instead of 0x%x, at least %zu",
-            operation_name(flags), name, reply.flags, reply.argsz, flags, call.reply_minimum);
+            vfio_feature_operation(flags), name, reply.flags, reply.argsz, flags, call.reply_minimum);
     payload->received_size = call.reply_size - sizeof(reply);
     return 0;
 }
@@ -118,7 +86,7 @@ static int device_state(struct vfio_user *client, uint32_t flags, struct vfio_de
 {
     bool set = flags & VFIO_DEVICE_FEATURE_SET;
     struct vfio_device_feature_mig_state reply = *state;
-    const char *name = feature_name(flags, state, sizeof(*state));
+    const char *name = vfio_feature_name(flags, state, sizeof(*state));
     struct feature_payload payload = {
         .sent = {{state, set ? sizeof(*state) : 0}},
         .received = {&reply, sizeof(reply)},
@@ -132,7 +100,7 @@ static int device_state(struct vfio_user *client, uint32_t flags, struct vfio_de
     }
     if (payload.received_size && payload.received_size != sizeof(reply))
         return vfio_user_violation(client, error, "DEVICE_FEATURE %s %s: %zu bytes of payload in the reply",
-                                   operation_name(flags), name, payload.received_size);
+                                   vfio_feature_operation(flags), name, payload.received_size);
     if (set && reply.device_state != state->device_state)
         return vfio_user_violation(client, error, "DEVICE_FEATURE SET %s: the reply has state %u", name,
                                    reply.device_state);
@@ -229,7 +197,7 @@ static int plain_feature(struct vfio_user *client, uint32_t flags, void *data, s
         .received_minimum = get ? size : 0,
     };
 
-    return exchange_feature(client, flags, feature_name(flags, data, size), &payload, error);
+    return exchange_feature(client, flags, vfio_feature_name(flags, data, size), &payload, error);
 }
 
 static int check_payload(struct vfio_user *client, uint32_t flags, size_t size, size_t minimum, struct error *error)
@@ -237,7 +205,7 @@ static int check_payload(struct vfio_user *client, uint32_t flags, size_t size, 
     if (size >= minimum)
         return 0;
     return error_set(error, EINVAL, "%s: DEVICE_FEATURE %s, flags 0x%x: %zu bytes of payload, less than %zu",
-                     client->device.name, operation_name(flags), flags, size, minimum);
+                     client->device.name, vfio_feature_operation(flags), flags, size, minimum);
 }
 
 static int migration_flags(struct vfio_user *client, uint32_t flags, struct vfio_device_feature_migration *migration,
@@ -261,7 +229,7 @@ int vfio_user_feature(struct vfio_device *device, uint32_t flags, void *data, si
         return error_set(error, ENOTTY,
                          "%s: DEVICE_FEATURE %s %s: not part of vfio-user, and the server has not the "
                          "capability \"" VFIO_USER_CAPABILITY_STOPCOPY "\"",
-                         device->name, operation_name(flags), feature_name(flags, data, size));
+                         device->name, vfio_feature_operation(flags), vfio_feature_name(flags, data, size));
     if (flags & VFIO_DEVICE_FEATURE_PROBE)
         return plain_feature(client, flags, data, size, error);
     switch (feature) {
