@@ -34,12 +34,22 @@ static int check_divisor(struct uart_device *device, unsigned int port, struct d
     return expect(device, port, UART_REG_LCR, UART_LCR_8_BITS, "the register LCR", fault);
 }
 
+/* Whoever had the card before may have left an overrun, which lasts until the next byte is taken. */
+static void end_overrun(struct uart_device *device, unsigned int port)
+{
+    if (!(port_read(device, port, UART_REG_LSR) & UART_LSR_OVERRUN))
+        return;
+    port_write(device, port, UART_REG_TX, 0);
+    port_read(device, port, UART_REG_RX);
+}
+
 static int open_port(struct uart_device *device, unsigned int port, struct driver_fault *fault)
 {
     if (check_divisor(device, port, fault) < 0)
         return -1;
     port_write(device, port, UART_REG_IER, 0);
     port_write(device, port, UART_REG_FCR, UART_FCR_ENABLE | UART_FCR_CLEAR_RECEIVER | UART_FCR_CLEAR_TRANSMITTER);
+    end_overrun(device, port);
     port_write(device, port, UART_REG_MCR, 0);
     port_write(device, port, UART_REG_SCR, 0xa5);
     if (expect(device, port, UART_REG_SCR, 0xa5, "the register SCR", fault) < 0 ||

@@ -19,6 +19,7 @@ static int set_eventfd(struct intx *intx, uint32_t action, int32_t fd, struct er
 int intx_init(struct intx *intx, struct vm *vm, struct vfio_device *device, unsigned int pin, struct error *error)
 {
     *intx = (struct intx){.trigger = -1, .resample = -1};
+    pthread_mutex_init(&intx->unmask_lock, NULL);
     if (!pin)
         return 0;
     intx->vm = vm;
@@ -88,13 +89,16 @@ int intx_unbind(struct intx *intx, struct error *error)
 int intx_resample(struct intx *intx, struct error *error)
 {
     eventfd_t count;
+    int status = 0;
 
-    if (!intx->device || !intx->unmask_by_vmm || eventfd_read(intx->resample, &count))
+    if (!intx->device || !intx->unmask_by_vmm)
         return 0;
-    if (intx->device->ops->set_irqs(intx->device, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK,
-                                    VFIO_PCI_INTX_IRQ_INDEX, 0, 1, NULL, 0, error))
-        return error_prefix(error, "unmasking INTx");
-    return 0;
+    pthread_mutex_lock(&intx->unmask_lock);
+    if (eventfd_read(intx->resample, &count) == 0)
+        status = intx->device->ops->set_irqs(intx->device, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK,
+                                             VFIO_PCI_INTX_IRQ_INDEX, 0, 1, NULL, 0, error);
+    pthread_mutex_unlock(&intx->unmask_lock);
+    return status ? error_prefix(error, "unmasking INTx") : 0;
 }
 
 void intx_get_state(const struct intx *intx, struct buffer *state)

@@ -15,6 +15,8 @@
 #ifndef STOPCOPY_INTX_H
 #define STOPCOPY_INTX_H
 
+#include <pthread.h>
+
 #include "lib/buffer.h"
 #include "lib/error.h"
 #include "vmm/kvm/vm.h"
@@ -27,6 +29,8 @@ struct intx {
     int trigger;        /* the device signals it */
     int resample;       /* KVM signals it at the EOI */
     bool unmask_by_vmm; /* the device does not listen to resample */
+    /* From taking a resample signal to the unmasking: an access of the guest's waits for one that is under way. */
+    pthread_mutex_t unmask_lock;
     bool bound;
     bool asserted; /* to be asserted when bound */
 };

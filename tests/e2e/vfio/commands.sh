@@ -88,8 +88,8 @@ expect 2 "$name" "$stopcopy" probe test:memroy=1M
 expect_error "no option 'memroy'; there are"
 expect 2 "$name" "$stopcopy" probe test:fault=none-such
 expect_error "ended with status 2" 4
-expect 2 "$name" "$stopcopy" probe vfio:0000:00:00.0
-expect_error "not built yet"
+expect 2 "$name" "$stopcopy" probe vfio:ffff:ff:1f.7
+expect_error "this host has no PCI device ffff:ff:1f.7"
 expect 2 "$name" "$stopcopy" probe --device-program "$scratch/none" test
 expect_error "$scratch/none"
 

@@ -107,6 +107,14 @@ Test(device_spec, what_is_wrong_is_named)
         {"", "test[:KEY=VALUE,...]"},
         {"tests", "vfio-user:SOCKET"},
         {"test:memroy=1M", "no option 'memroy'; there are model, memory"},
+        {"vfio:", "the device is missing"},
+        {"vfio:01:00.0,no-map", "no option 'no-map'; there are vf-token"},
+        {"vfio:01:00.0,vf-token=1234", "'1234' is no UUID"},
+        {"vfio:01:00.0,vf-token=00112233-4455-6677-8899-aabbccddeeff0", "is no UUID"},
+        {"vfio:01:00.0,vf-token=0011223g-4455-6677-8899-aabbccddeeff", "is no UUID"},
+        {"vfio:01:00.0,reset=soft", "none of flr, hot and none"},
+        {"vfio:01:00.0,fd=x", "fd"},
+        {"vfio:01:00.0,rom=1", "neither on nor off"},
         {"test:model=gpu", "there are dma, tally and uart"},
         {"test:queues=0", "queues"},
         {"test:queues=17", "from 1 to 16"},
@@ -181,12 +189,34 @@ Test(device_open, a_server_that_ends_at_once_is_told_by_its_status)
     cr_assert_not_null(strstr(error.text, "status 1"), "%s", error.text);
 }
 
-Test(device_open, the_kernels_devices_are_refused_for_now)
+Test(device_open, a_device_of_the_kernels_that_is_not_there_is_said_to_be_missing)
 {
-    struct device_spec spec = parse("vfio:0000:00:01.0");
+    struct device_spec spec = parse("vfio:ffff:ff:1f.7");
     struct opened_device opened;
     struct error error = ERROR_INIT;
 
     cr_assert_eq(device_open(&spec, NULL, 1000000000u, &opened, &error), -1);
-    cr_assert_not_null(strstr(error.text, "not built yet"), "%s", error.text);
+    cr_assert_not_null(strstr(error.text, "vfio:ffff:ff:1f.7: this host has no PCI device ffff:ff:1f.7"), "%s",
+                       error.text);
+}
+
+Test(device_spec, every_option_of_a_kernel_device)
+{
+    struct device_spec spec = parse("vfio:/dev/vfio/7,0000:03:00.1,vf-token=00112233-4455-6677-8899-aAbbccddeeff,fd=9,"
+                                    "no-mmap,rom=off,reset=hot,to=vfio:01:00.0");
+    static const uint8_t token[16] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
+                                      0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
+
+    cr_expect_str_eq(spec.target, "/dev/vfio/7,0000:03:00.1");
+    cr_expect(spec.kernel.has_token);
+    cr_expect_arr_eq(spec.kernel.token, token, sizeof(token));
+    cr_expect_eq(spec.kernel.fd, 9);
+    cr_expect(spec.kernel.no_mmap);
+    cr_expect(spec.kernel.no_rom);
+    cr_expect_eq(spec.kernel.reset, KERNEL_RESET_HOT);
+    cr_assert_not_null(spec.to);
+    cr_expect_str_eq(spec.to->target, "01:00.0");
+    cr_expect_eq(spec.to->kernel.fd, -1);
+    cr_expect_not(spec.to->kernel.no_mmap);
+    device_spec_free(&spec);
 }

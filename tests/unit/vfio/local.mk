@@ -5,6 +5,8 @@ VFIO_UNIT_TESTS = \
 	tests/unit/vfio/dirty_log_test \
 	tests/unit/vfio/fsm_cross_test \
 	tests/unit/vfio/fsm_test \
+	tests/unit/vfio/kernel_device_test \
+	tests/unit/vfio/kernel_find_test \
 	tests/unit/vfio/vfio_user_access_test \
 	tests/unit/vfio/vfio_user_info_test \
 	tests/unit/vfio/vfio_user_migration_test \
@@ -30,6 +32,14 @@ tests_unit_vfio_fsm_cross_test_LDADD = libdevices.a $(VFIO_UNIT_LIBS)
 tests_unit_vfio_fsm_test_SOURCES = tests/unit/vfio/fsm_test.c
 tests_unit_vfio_fsm_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_vfio_fsm_test_LDADD = $(VFIO_UNIT_LIBS)
+
+tests_unit_vfio_kernel_device_test_SOURCES = tests/unit/vfio/kernel_device_test.c
+tests_unit_vfio_kernel_device_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_vfio_kernel_device_test_LDADD = $(VFIO_UNIT_LIBS)
+
+tests_unit_vfio_kernel_find_test_SOURCES = tests/unit/vfio/kernel_find_test.c
+tests_unit_vfio_kernel_find_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_vfio_kernel_find_test_LDADD = $(VFIO_UNIT_LIBS)
 
 tests_unit_vfio_vfio_user_access_test_SOURCES = tests/unit/vfio/vfio_user_access_test.c $(VFIO_FAKE_SERVER)
 tests_unit_vfio_vfio_user_access_test_CFLAGS = $(UNIT_CFLAGS)
