@@ -7,7 +7,8 @@
 #define CPUID_1_ECX_XSAVE (1u << 26)
 #define XCR0_X87_SSE 3u
 #define XCR0_AVX 4u
-#define RFLAGS_USER 0x202u           /* IF */
+/* IF; and IOPL 3, because QEMU's TCG reads no I/O bitmap once KVM has restored the TSS as busy. */
+#define RFLAGS_USER 0x3202u
 #define RFLAGS_USER_EXCEPTION 0x002u /* nothing may come between a failure and its report */
 #define USER_STACK_SIZE 16384
 #define PIC_MASTER_MASK 0x21
