@@ -87,7 +87,8 @@ static json_t *make_capabilities(const struct connection *connection)
     if (connection->write_multiple)
         json_object_set_new(capabilities, "write_multiple", json_true());
     if (connection->extended) {
-        json_t *own = json_pack("{s:i}", "version", VFIO_USER_CAPABILITY_STOPCOPY_VERSION);
+        json_t *own = json_pack("{s:i, s:b, s:b, s:b}", "version", VFIO_USER_CAPABILITY_STOPCOPY_VERSION, "checksum", 1,
+                                "repeatable", 1, "exact_size", 1);
 
         if (connection->peers_marked)
             json_object_set_new(own, VFIO_USER_CAPABILITY_PEER_MAPPINGS, json_true());

@@ -39,6 +39,7 @@ struct check_context {
 
     uint64_t seed;
     uint64_t random;          /* check_random's state: begins anew, from the seed and the rule's name, for each rule */
+    uint64_t steps;           /* a check_piece counts its calls here */
     struct deadline deadline; /* of all of the check; a rule that has more to try stops at rule_deadline */
     struct deadline rule_deadline;
     uint64_t stop_hold_ns;    /* how long a stopped device is watched */
@@ -47,8 +48,12 @@ struct check_context {
     struct check_traffic *traffic; /* NULL: no driver knows this device */
     const char *no_traffic;        /* why not */
 
-    struct buffer image;  /* a good stream of this device, saved before the rules ran; empty: there is none */
-    const char *no_image; /* why not */
+    struct buffer image;           /* a good stream of this device, saved before the rules ran; empty: there is none */
+    char no_image[CHECK_TEXT_MAX]; /* why not */
+
+    char unusable[CHECK_TEXT_MAX]; /* why no further rule can be tried, "" where they can */
+    unsigned int lost_count;       /* how often its server went away in the middle of a rule */
+    char lost[CHECK_TEXT_MAX];     /* the first time */
 };
 
 /* The answer to one SET of the state. */

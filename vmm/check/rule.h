@@ -100,6 +100,7 @@ struct check_rule {
     enum check_hazard hazard;
     const char *cost; /* an estimate: "about 50 transitions" */
     uint32_t needs;   /* CHECK_NEEDS_* */
+    bool looks_back;  /* it asks nothing of the device, and is run whatever became of it */
 
     /*
      * Tries it. Returns 0 with the result filled in. -1 with error where the rule could not be carried out (a device
@@ -115,7 +116,7 @@ struct check_group {
 };
 
 /* All rules, group by group in the order in which they run. */
-extern const struct check_group check_groups[];
+extern const struct check_group *const check_groups[];
 extern const size_t check_group_count;
 
 /* The rule of a name, NULL where there is none. */

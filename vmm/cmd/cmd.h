@@ -21,6 +21,7 @@ int cmd_source(int argc, char **argv);
 int cmd_dest(int argc, char **argv);
 int cmd_probe(int argc, char **argv);
 int cmd_state(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 int cmd_faults(int argc, char **argv);
 
 #endif

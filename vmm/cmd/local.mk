@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libvmm_a_SOURCES += \
+	vmm/cmd/check.c \
 	vmm/cmd/cmd.h \
 	vmm/cmd/command_error.c vmm/cmd/command_error.h \
 	vmm/cmd/conclude.c vmm/cmd/conclude.h \

@@ -22,7 +22,7 @@ static const struct subcommand subcommands[] = {
     {"probe", cmd_probe, "what a device is and supports, and what is missing for migration"},
     {"state", cmd_state, "one device by hand: get, set, save, load, size, reset"},
     {"faults", cmd_faults, "the faults that can be put in, and the findings they must lead to"},
-    {"check", NULL, "the protocol rules against one device, without KVM"},
+    {"check", cmd_check, "the protocol rules against one device, without KVM"},
     {"inspect", NULL, "a stream that was saved in a file"},
     {"bringup", NULL, "everything that fits a device, in one run with one report"},
     {"suite", NULL, "runs a suite file"},

@@ -48,4 +48,9 @@ int report_print_trace(json_t *report, FILE *file);
  * regular file (a pipe, /dev/stderr) is written to as it is. */
 int report_write(json_t *report, const struct report_target *target, struct error *error);
 
+/* Prints a report; -1 with errno. */
+typedef int (*report_printer)(json_t *report, FILE *file);
+/* As report_write, by a printer of the caller's. file: "" for standard output. */
+int report_write_by(json_t *report, report_printer print, const char *file, struct error *error);
+
 #endif

@@ -22,13 +22,10 @@ static int print_json(json_t *report, FILE *file)
 
 static const struct report_format {
     const char *name;
-    int (*print)(json_t *report, FILE *file);
+    report_printer print;
 } formats[] = {
-    {"text", report_print_text},
-    {"json", print_json},
-    {"tap", report_print_tap},
-    {"junit", report_print_junit},
-    {"trace", report_print_trace},
+    {"text", report_print_text},   {"json", print_json},          {"tap", report_print_tap},
+    {"junit", report_print_junit}, {"trace", report_print_trace},
 };
 
 static const struct report_format *find_format(const char *name)
@@ -59,7 +56,7 @@ int report_parse_target(const char *text, struct report_target *target, struct e
     return 0;
 }
 
-static int print_and_close(json_t *report, const struct report_format *format, int fd, bool sync, const char *name,
+static int print_and_close(json_t *report, report_printer print, int fd, bool sync, const char *name,
                            struct error *error)
 {
     FILE *file = fdopen(fd, "w");
@@ -69,7 +66,7 @@ static int print_and_close(json_t *report, const struct report_format *format, i
         close(fd);
         return error_set(error, errno, "writing the report to %s", name);
     }
-    result = format->print(report, file);
+    result = print(report, file);
     if (fflush(file) != 0 || (sync && fsync(fd) != 0))
         result = -1;
     if (result < 0)
@@ -96,14 +93,14 @@ static int create_beside(const char *name, char *other, size_t size, struct erro
     return error_set(error, EEXIST, "%s", other);
 }
 
-static int replace_file(json_t *report, const struct report_format *format, const char *name, struct error *error)
+static int replace_file(json_t *report, report_printer print, const char *name, struct error *error)
 {
     char other[PATH_MAX];
     int fd = create_beside(name, other, sizeof(other), error);
 
     if (fd < 0)
         return -1;
-    if (print_and_close(report, format, fd, true, name, error) < 0)
+    if (print_and_close(report, print, fd, true, name, error) < 0)
         goto remove;
     if (rename(other, name) == 0)
         return 0;
@@ -113,7 +110,7 @@ remove:
     return -1;
 }
 
-static int write_file(json_t *report, const struct report_format *format, const char *name, struct error *error)
+static int write_file(json_t *report, report_printer print, const char *name, struct error *error)
 {
     char *target = realpath(name, NULL); /* a link is followed, not replaced */
     struct stat status;
@@ -125,12 +122,21 @@ static int write_file(json_t *report, const struct report_format *format, const 
         if (fd >= 0)
             fcntl(fd, F_SETFL, 0);
         result = fd < 0 ? error_set(error, errno, "opening %s to write the report", name)
-                        : print_and_close(report, format, fd, false, name, error);
+                        : print_and_close(report, print, fd, false, name, error);
     } else {
-        result = replace_file(report, format, target ? target : name, error);
+        result = replace_file(report, print, target ? target : name, error);
     }
     free(target);
     return result;
+}
+
+int report_write_by(json_t *report, report_printer print, const char *file, struct error *error)
+{
+    if (file[0])
+        return write_file(report, print, file, error);
+    if (print(report, stdout) < 0 || fflush(stdout) != 0)
+        return error_set(error, errno, "writing the report to standard output");
+    return 0;
 }
 
 int report_write(json_t *report, const struct report_target *target, struct error *error)
@@ -141,9 +147,5 @@ int report_write(json_t *report, const struct report_target *target, struct erro
         return error_set(error, ENOMEM, "making the report");
     if (!format)
         return error_set(error, EINVAL, "a report of the format \"%s\"", target->format);
-    if (target->file[0])
-        return write_file(report, format, target->file, error);
-    if (format->print(report, stdout) < 0 || fflush(stdout) != 0)
-        return error_set(error, errno, "writing the report to standard output");
-    return 0;
+    return report_write_by(report, format->print, target->file, error);
 }

@@ -19,10 +19,20 @@ struct vfio_user_agreement {
     bool write_multiple;
     bool stopcopy;      /* VFIO_USER_CAPABILITY_STOPCOPY, of our version */
     bool peer_mappings; /* of it: mappings of another device's BARs are marked */
-    int twin_socket;    /* -1 where there is none */
+    /* What the server declares there of its streams: */
+    bool checksum;   /* every byte is under a checksum */
+    bool repeatable; /* two saves of a stopped device are equal */
+    bool exact_size; /* MIG_DATA_SIZE of a stopped device is the stream's length */
+    int twin_socket; /* -1 where there is none */
 };
 
 /* NULL where the device is not served over vfio-user. Lives as long as the device. */
 const struct vfio_user_agreement *vfio_user_get_agreement(const struct vfio_device *device);
+
+/*
+ * For checks of a server: a session that this side does not end when a state is left, so that it is the server that must
+ * refuse. To be closed like any other. NULL without memory, or where the device is not served over vfio-user.
+ */
+struct vfio_data_session *vfio_user_stray_session(struct vfio_device *device, bool saving);
 
 #endif

@@ -37,6 +37,7 @@ struct vfio_user_session {
     struct vfio_data_session session;
     enum session_kind kind;
     uint64_t generation;
+    bool stray; /* see vfio_user_stray_session */
 };
 
 /* What the server gave descriptors for; they are kept until the device is closed. */

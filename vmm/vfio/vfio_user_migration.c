@@ -200,12 +200,21 @@ static int plain_feature(struct vfio_user *client, uint32_t flags, void *data, s
     return exchange_feature(client, flags, vfio_feature_name(flags, data, size), &payload, error);
 }
 
-static int check_payload(struct vfio_user *client, uint32_t flags, size_t size, size_t minimum, struct error *error)
+/* The payload that a feature has at the least: one that is smaller is the server's to refuse. */
+static size_t payload_minimum(uint32_t feature)
 {
-    if (size >= minimum)
+    switch (feature) {
+    case VFIO_DEVICE_FEATURE_MIGRATION:
+        return sizeof(struct vfio_device_feature_migration);
+    case VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE:
+        return sizeof(struct vfio_device_feature_mig_state);
+    case VFIO_DEVICE_FEATURE_DMA_LOGGING_START:
+        return sizeof(struct vfio_device_feature_dma_logging_control);
+    case VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT:
+        return sizeof(struct vfio_device_feature_dma_logging_report);
+    default:
         return 0;
-    return error_set(error, EINVAL, "%s: DEVICE_FEATURE %s, flags 0x%x: %zu bytes of payload, less than %zu",
-                     client->device.name, vfio_feature_operation(flags), flags, size, minimum);
+    }
 }
 
 static int migration_flags(struct vfio_user *client, uint32_t flags, struct vfio_device_feature_migration *migration,
@@ -230,24 +239,16 @@ int vfio_user_feature(struct vfio_device *device, uint32_t flags, void *data, si
                          "%s: DEVICE_FEATURE %s %s: not part of vfio-user, and the server has not the "
                          "capability \"" VFIO_USER_CAPABILITY_STOPCOPY "\"",
                          device->name, vfio_feature_operation(flags), vfio_feature_name(flags, data, size));
-    if (flags & VFIO_DEVICE_FEATURE_PROBE)
+    if (flags & VFIO_DEVICE_FEATURE_PROBE || size < payload_minimum(feature))
         return plain_feature(client, flags, data, size, error);
     switch (feature) {
     case VFIO_DEVICE_FEATURE_MIGRATION:
-        if (check_payload(client, flags, size, sizeof(struct vfio_device_feature_migration), error) < 0)
-            return -1;
         return migration_flags(client, flags, data, size, error);
     case VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE:
-        if (check_payload(client, flags, size, sizeof(struct vfio_device_feature_mig_state), error) < 0)
-            return -1;
         return device_state(client, flags, data, error);
     case VFIO_DEVICE_FEATURE_DMA_LOGGING_START:
-        if (check_payload(client, flags, size, sizeof(struct vfio_device_feature_dma_logging_control), error) < 0)
-            return -1;
         return logging_start(client, flags, data, error);
     case VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT:
-        if (check_payload(client, flags, size, sizeof(struct vfio_device_feature_dma_logging_report), error) < 0)
-            return -1;
         return logging_report(client, flags, data, error);
     default:
         return plain_feature(client, flags, data, size, error);
@@ -271,6 +272,21 @@ struct vfio_data_session *vfio_user_take_session(struct vfio_device *device)
     return &session->session;
 }
 
+struct vfio_data_session *vfio_user_stray_session(struct vfio_device *device, bool saving)
+{
+    struct vfio_user_session *session;
+
+    if (!vfio_user_get_agreement(device))
+        return NULL;
+    session = calloc(1, sizeof(*session));
+    if (!session)
+        return NULL;
+    session->session.device = device;
+    session->kind = saving ? SESSION_SAVING : SESSION_RESUMING;
+    session->stray = true;
+    return &session->session;
+}
+
 void vfio_user_session_close(struct vfio_data_session *session)
 {
     free(session);
@@ -284,7 +300,7 @@ static int check_session(const struct vfio_data_session *data_session, enum sess
 
     if (session->kind != kind)
         return error_set(error, EBADF, "%s: %s: the session is of the other direction", client->device.name, what);
-    if (session->generation != client->sessions.generation)
+    if (!session->stray && session->generation != client->sessions.generation)
         return error_set(error, ENODEV, "%s: %s: the data transfer session has ended", client->device.name, what);
     return 0;
 }

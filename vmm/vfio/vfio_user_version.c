@@ -107,6 +107,12 @@ static int parse_stopcopy(const json_t *capabilities, struct vfio_user_agreement
         return -1;
     agreement->stopcopy = version == VFIO_USER_CAPABILITY_STOPCOPY_VERSION;
     agreement->peer_mappings = agreement->stopcopy && peers;
+    if (!agreement->stopcopy)
+        return 0;
+    if (get_bool(ours, "checksum", &agreement->checksum, error) < 0 ||
+        get_bool(ours, "repeatable", &agreement->repeatable, error) < 0 ||
+        get_bool(ours, "exact_size", &agreement->exact_size, error) < 0)
+        return -1;
     return 0;
 }
 

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The groups of rules, one file each. */
+#ifndef STOPCOPY_CHECK_GROUPS_H
+#define STOPCOPY_CHECK_GROUPS_H
+
+#include "vmm/check/rule.h"
+
+extern const struct check_group check_discovery_group;
+extern const struct check_group check_fsm_group;
+extern const struct check_group check_data_group;
+extern const struct check_group check_precopy_group;
+extern const struct check_group check_load_group;
+extern const struct check_group check_reset_group;
+extern const struct check_group check_device_group;
+
+#endif
