@@ -45,8 +45,7 @@ static int add_line(struct check_known *known, char *line, const char *where, st
     if (!*name)
         return 0;
     if (strlen(name) >= sizeof(entry->rule) || !fits_a_rule(name))
-        return error_set(error, EINVAL, "%s: no rule has the name '%.60s' (stopcopy check --list has them)", where,
-                         name);
+        return error_set(error, 0, "%s: no rule has the name '%.60s' (stopcopy check --list has them)", where, name);
     if (known->count == KNOWN_MAX)
         return error_set(error, E2BIG, "%s: more than %d rules", where, KNOWN_MAX);
     entry = realloc(known->rules, (known->count + 1) * sizeof(*entry));
@@ -72,7 +71,7 @@ int check_known_read(const char *path, struct check_known *known, struct error *
     for (unsigned int number = 1; result == 0 && fgets(line, sizeof(line), file); number++) {
         snprintf(where, sizeof(where), "%.480s:%u", path, number);
         if (!strchr(line, '\n') && !feof(file))
-            result = error_set(error, EINVAL, "%s: the line is too long", where);
+            result = error_set(error, 0, "%s: the line is too long", where);
         else
             result = add_line(known, line, where, error);
     }

@@ -39,7 +39,7 @@ static int validate_patterns(const char *const *patterns, size_t count, const ch
         for (size_t number = 0; !any && (rule = check_rule_at(number)); number++)
             any = !fnmatch(patterns[i], rule->name, 0);
         if (!any)
-            return error_set(error, EINVAL, "%s %s: no rule has such a name (stopcopy check --list has them)", option,
+            return error_set(error, 0, "%s %s: no rule has such a name (stopcopy check --list has them)", option,
                              patterns[i]);
     }
     return 0;

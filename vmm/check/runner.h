@@ -18,7 +18,7 @@ struct check_known {
 };
 
 /* One rule on a line, as a name or a glob, then a comment after '#'; empty lines and lines of comment alone are allowed.
- * EINVAL where a name fits no rule. */
+ * A name that fits no rule is an error. */
 int check_known_read(const char *path, struct check_known *known, struct error *error);
 void check_known_free(struct check_known *known);
 
@@ -37,7 +37,7 @@ struct check_plan {
 };
 
 bool check_plan_selects(const struct check_plan *plan, const struct check_rule *rule);
-/* EINVAL where a pattern of --only or --skip fits no rule. */
+/* A pattern of --only or --skip that fits no rule is an error. */
 int check_plan_validate(const struct check_plan *plan, struct error *error);
 
 /* What became of one rule. */

@@ -15,4 +15,4 @@ libvmm_a_SOURCES += \
 	vmm/report/report.h \
 	vmm/report/verdict.c \
 	vmm/report/write.c
-EXTRA_DIST += docs/report.md docs/report.schema.json
+EXTRA_DIST += docs/check.md docs/rules.md docs/report.md docs/report.schema.json
