@@ -2,6 +2,7 @@
 #include "vmm/migrate/device_set.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "vmm/vfio/fsm.h"
 #include "vmm/vfio/migration.h"
@@ -79,64 +80,158 @@ bool device_set_has_pre_copy(const struct device_set *set, size_t index)
     return set->flags[index] & VFIO_MIGRATION_PRE_COPY;
 }
 
+/* One device's share of a step that all take side by side. */
+struct arc {
+    struct device_set *set;
+    size_t index;
+    bool due;
+    unsigned int to;
+    pthread_t thread;
+    bool threaded;
+    int result;
+    struct error error;
+};
+
+static void *take_arc(void *argument)
+{
+    struct arc *arc = argument;
+
+    arc->result = device_set_arc(arc->set, arc->index, arc->to, &arc->error);
+    return NULL;
+}
+
+/* What a step asks of a device: false where it has nothing to do in it. */
+typedef bool (*arc_choice)(const struct device_set *set, size_t index, unsigned int *to);
+
+/*
+ * All devices take the step at the same time, for an arc may wait for hardware: the step takes as long as the slowest. It
+ * ends when every one has answered. *any: some device was asked. The error is that of the first that failed.
+ */
+static int step(struct device_set *set, arc_choice choose, bool *any, struct error *error)
+{
+    struct arc arcs[BOARD_DEVICES_MAX];
+    struct arc *own = NULL; /* of this thread: the last */
+    int result = 0;
+
+    for (size_t i = 0; i < set->count; i++) {
+        arcs[i] = (struct arc){.set = set, .index = i, .error = ERROR_INIT};
+        arcs[i].due = choose(set, i, &arcs[i].to);
+        if (arcs[i].due)
+            own = &arcs[i];
+    }
+    if (!own)
+        return 0;
+    *any = true;
+    for (struct arc *arc = arcs; arc < own; arc++)
+        arc->threaded = arc->due && pthread_create(&arc->thread, NULL, take_arc, arc) == 0;
+    for (struct arc *arc = arcs; arc <= own; arc++)
+        if (arc->due && !arc->threaded)
+            take_arc(arc);
+    for (struct arc *arc = arcs; arc <= own; arc++) {
+        if (arc->threaded)
+            pthread_join(arc->thread, NULL);
+        if (arc->result == 0)
+            continue;
+        if (result)
+            event_error(set->log, &arc->error);
+        else if (error)
+            *error = arc->error;
+        result = -1;
+    }
+    return result;
+}
+
+static bool to_pre_copy(const struct device_set *set, size_t index, unsigned int *to)
+{
+    *to = VFIO_DEVICE_STATE_PRE_COPY;
+    return device_set_has_pre_copy(set, index);
+}
+
+static bool to_quiet(const struct device_set *set, size_t index, unsigned int *to)
+{
+    *to = set->state[index] == VFIO_DEVICE_STATE_PRE_COPY ? VFIO_DEVICE_STATE_PRE_COPY_P2P
+                                                          : VFIO_DEVICE_STATE_RUNNING_P2P;
+    return has_p2p(set, index);
+}
+
+static bool to_stop_copy(const struct device_set *set, size_t index, unsigned int *to)
+{
+    (void)set, (void)index;
+    *to = VFIO_DEVICE_STATE_STOP_COPY;
+    return true;
+}
+
+static bool to_stop(const struct device_set *set, size_t index, unsigned int *to)
+{
+    (void)set, (void)index;
+    *to = VFIO_DEVICE_STATE_STOP;
+    return true;
+}
+
+static bool to_running_p2p(const struct device_set *set, size_t index, unsigned int *to)
+{
+    *to = VFIO_DEVICE_STATE_RUNNING_P2P;
+    return has_p2p(set, index);
+}
+
+static bool to_running(const struct device_set *set, size_t index, unsigned int *to)
+{
+    *to = VFIO_DEVICE_STATE_RUNNING;
+    return set->state[index] != VFIO_DEVICE_STATE_RUNNING;
+}
+
+/* From PRE_COPY the way to RUNNING is one arc, and the device works all along. */
+static bool back_to_running_p2p(const struct device_set *set, size_t index, unsigned int *to)
+{
+    *to = VFIO_DEVICE_STATE_RUNNING_P2P;
+    return has_p2p(set, index) && set->state[index] != VFIO_DEVICE_STATE_RUNNING &&
+           set->state[index] != VFIO_DEVICE_STATE_PRE_COPY && set->state[index] != VFIO_DEVICE_STATE_RUNNING_P2P;
+}
+
 int device_set_pre_copy(struct device_set *set, struct error *error)
 {
-    for (size_t i = 0; i < set->count; i++)
-        if (device_set_has_pre_copy(set, i) && device_set_arc(set, i, VFIO_DEVICE_STATE_PRE_COPY, error) < 0)
-            return -1;
-    return 0;
+    bool any;
+
+    return step(set, to_pre_copy, &any, error);
 }
 
 int device_set_stop_copy(struct device_set *set, struct error *error)
 {
-    for (size_t i = 0; i < set->count; i++) {
-        unsigned int quiet = set->state[i] == VFIO_DEVICE_STATE_PRE_COPY ? VFIO_DEVICE_STATE_PRE_COPY_P2P
-                                                                         : VFIO_DEVICE_STATE_RUNNING_P2P;
+    bool any;
 
-        if (has_p2p(set, i) && device_set_arc(set, i, quiet, error) < 0)
-            return -1;
-    }
-    for (size_t i = 0; i < set->count; i++)
-        if (device_set_arc(set, i, VFIO_DEVICE_STATE_STOP_COPY, error) < 0)
-            return -1;
-    return 0;
+    if (step(set, to_quiet, &any, error) < 0)
+        return -1;
+    return step(set, to_stop_copy, &any, error);
+}
+
+void device_set_stop(struct device_set *set)
+{
+    struct error error = ERROR_INIT;
+    bool any;
+
+    if (step(set, to_stop, &any, &error) < 0)
+        event_error(set->log, &error);
 }
 
 int device_set_run(struct device_set *set, bool *tried, struct error *error)
 {
-    for (size_t i = 0; i < set->count; i++) {
-        if (!has_p2p(set, i))
-            continue;
-        *tried = true;
-        if (device_set_arc(set, i, VFIO_DEVICE_STATE_RUNNING_P2P, error) < 0)
-            return -1;
-    }
-    for (size_t i = 0; i < set->count; i++) {
-        *tried = true;
-        if (device_set_arc(set, i, VFIO_DEVICE_STATE_RUNNING, error) < 0)
-            return -1;
-    }
-    return 0;
+    if (step(set, to_running_p2p, tried, error) < 0)
+        return -1;
+    return step(set, to_running, tried, error);
 }
 
 int device_set_recover(struct device_set *set, struct error *error)
 {
+    bool any;
+
     for (size_t i = 0; i < set->count; i++) {
         if (migration_get_state(set->device[i], &set->state[i], error) < 0)
             return error_prefix(error, "device %zu (%s)", i, set->device[i]->name);
         if (set->state[i] == VFIO_DEVICE_STATE_ERROR)
             return error_rule(error, "device/error-state", 0, "device %zu (%s) is in ERROR, which only a reset leaves",
                               i, set->device[i]->name);
-        /* From PRE_COPY the way to RUNNING is one arc, and the device works all along. */
-        if (set->state[i] == VFIO_DEVICE_STATE_RUNNING || set->state[i] == VFIO_DEVICE_STATE_PRE_COPY ||
-            !has_p2p(set, i))
-            continue;
-        if (set->state[i] != VFIO_DEVICE_STATE_RUNNING_P2P &&
-            device_set_arc(set, i, VFIO_DEVICE_STATE_RUNNING_P2P, error) < 0)
-            return -1;
     }
-    for (size_t i = 0; i < set->count; i++)
-        if (set->state[i] != VFIO_DEVICE_STATE_RUNNING && device_set_arc(set, i, VFIO_DEVICE_STATE_RUNNING, error) < 0)
-            return -1;
-    return 0;
+    if (step(set, back_to_running_p2p, &any, error) < 0)
+        return -1;
+    return step(set, to_running, &any, error);
 }

@@ -30,10 +30,16 @@ int device_set_arc(struct device_set *set, size_t index, unsigned int to, struct
 
 /* Has the device the PRE_COPY states? */
 bool device_set_has_pre_copy(const struct device_set *set, size_t index);
+/*
+ * The steps below are taken by all devices side by side: what waits costs the longest wait, and not the sum. A step ends when
+ * every device has answered; the error is that of the first device that failed, the others' go to the log.
+ */
 /* RUNNING to PRE_COPY, of every device that has it. */
 int device_set_pre_copy(struct device_set *set, struct error *error);
 /* RUNNING or PRE_COPY to STOP_COPY, every device to RUNNING_P2P or PRE_COPY_P2P first. */
 int device_set_stop_copy(struct device_set *set, struct error *error);
+/* STOP_COPY to STOP. What fails goes to the log: nobody needs these devices any more. */
+void device_set_stop(struct device_set *set);
 /* STOP to RUNNING, every device to RUNNING_P2P first. *tried: an arc out of STOP was tried on some device. */
 int device_set_run(struct device_set *set, bool *tried, struct error *error);
 /* Back to RUNNING from wherever a failure left the devices, in the same order. A device in ERROR, or one that cannot go

@@ -271,12 +271,7 @@ static int send_log(struct source *source, struct error *error)
 /* The guest is not this end's any more: what is left of its devices is put to rest. */
 static void rest_devices(struct source *source)
 {
-    const struct source_config *config = &source->config;
-    struct error error = ERROR_INIT;
-
-    for (size_t i = 0; i < config->device_count; i++)
-        if (device_set_arc(&source->set, i, VFIO_DEVICE_STATE_STOP, &error) < 0)
-            event_error(config->log, &error);
+    device_set_stop(&source->set);
     if (source->precopy)
         precopy_stop_tracking(source->precopy);
 }
