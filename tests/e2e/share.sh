@@ -18,6 +18,10 @@ share() {
     expect_json '.guest.digest == .guest.digest_expected and .guest.ops_before > 0 and .guest.ops_after > 0'
     expect_json '.ram.bytes == 0 and .ram.pages == 0 and .facts."ram.shared_ranges" == 1'
     expect_json '[.phases[].name] | index("ram") | not'
+    # Every step of the downtime is there; those that the guest waited for, and what is between them, are all of it.
+    expect_json '[.legs[].switchover | .steps | map(select(.critical)) |
+        .[0].name == "pause" and .[-1].name == "resume" and (map(.name) | contains(["devices-stop", "interrupts-bind"]))] | all'
+    expect_json '[.legs[] | .switchover.ns >= .downtime_ns and .switchover.between_ns < .switchover.ns] | all'
 }
 
 share "no device"
@@ -25,7 +29,9 @@ expect_json '.ram.pages_verified == 16384 and .ram.pages_unverified == 0'
 grep -q 'nobody wrote to 16384 pages' "$scratch/out" || fail "$name: the text report does not say what was verified"
 share "two devices" --device test:memory=1M --device test:queues=1,memory=1M
 expect_json '.ram.pages_verified == 16384 and ([.devices[] | .state_bytes > 0 and .in_flight_at_stop > 0] | all)'
+expect_json '.switchover.verifying_ns > 0 and (.switchover.steps | map(.name) | contains(["verify-source", "verify"]))'
 share "not verified" --verify off --device test:memory=1M
+expect_json '.switchover.verifying_ns == 0'
 expect_json '.ram.pages_verified == null and ([.not_proven[] | select(contains("the source'"'"'s own memory"))] | length) == 1'
 share "there and back" --repeat 6 --device test:memory=1M --device test:queues=1
 expect_json '.migrations == 6 and ([.legs[] | .ram.pages_verified == 16384 and .facts."ram.shared_ranges" == 1] | all)'

@@ -231,6 +231,7 @@ static void note_ignored(struct destination *destination, struct buffer *ignored
 static int put_vcpu(struct destination *destination, const struct stream_record *record, struct error *error)
 {
     struct buffer ignored = BUFFER_INIT;
+    uint64_t start = clock_now_ns();
     int result;
 
     if (record->instance != destination->next_vcpu)
@@ -240,6 +241,7 @@ static int put_vcpu(struct destination *destination, const struct stream_record 
     destination->next_vcpu++;
     result = vm_vcpu_put_state(machine_vm(destination->machine), record->instance, record->data, record->size, &ignored,
                                error);
+    event_phase(destination->config.log, "vcpu-load", start, clock_now_ns(), record->size);
     note_ignored(destination, &ignored);
     return result;
 }
@@ -247,8 +249,10 @@ static int put_vcpu(struct destination *destination, const struct stream_record 
 static int put_vm(struct destination *destination, const struct stream_record *record, struct error *error)
 {
     struct buffer ignored = BUFFER_INIT;
+    uint64_t start = clock_now_ns();
     int result = vm_put_state(machine_vm(destination->machine), record->data, record->size, &ignored, error);
 
+    event_phase(destination->config.log, "vm-load", start, clock_now_ns(), record->size);
     note_ignored(destination, &ignored);
     return result;
 }

@@ -44,10 +44,14 @@ static int send_vcpus(struct source *source, struct error *error)
 
 static int send_board(struct source *source, struct error *error)
 {
+    uint64_t start = clock_now_ns();
+
     buffer_clear(&source->state);
-    if (machine_get_board_state(source->config.machine, &source->state, error) < 0)
+    if (machine_get_board_state(source->config.machine, &source->state, error) < 0 ||
+        source_send_state(source, STREAM_BOARD_STATE, 0, error) < 0)
         return -1;
-    return source_send_state(source, STREAM_BOARD_STATE, 0, error);
+    event_phase(source->config.log, "board-state", start, clock_now_ns(), source->state.size);
+    return 0;
 }
 
 struct device_sink {

@@ -31,9 +31,10 @@ static json_t *new_report(void)
     json_t *report = json_pack("{s:s, s:n, s:n, s:n, s:n, s:[], s:[], s:[], s:[], s:[], s:[]}", "format",
                                "stopcopy-report-1", "verdict", "status", "outcome", "outcome_text", "findings",
                                "not_proven", "incomplete_because", "notes", "console", "checks");
-    json_t *numbers = json_pack("{s:n, s:i, s:n, s:n, s:n, s:n, s:n, s:[], s:[], s:{}, s:[], s:n, s:n, s:[]}",
-                                "expected", "migrations", 0, "downtime_ns", "total_ns", "guest", "ram", "summary",
-                                "devices", "phases", "facts", "legs", "start_ns", "manifest", "manifests");
+    json_t *numbers =
+        json_pack("{s:n, s:i, s:n, s:n, s:n, s:n, s:n, s:[], s:[], s:n, s:{}, s:[], s:n, s:n, s:[]}", "expected",
+                  "migrations", 0, "downtime_ns", "total_ns", "guest", "ram", "summary", "devices", "phases",
+                  "switchover", "facts", "legs", "start_ns", "manifest", "manifests");
 
     if (json_object_update(report, numbers) < 0) {
         json_decref(report);
@@ -183,10 +184,16 @@ static json_t *summarize(const struct report_builder *builder, const char *name)
 /* The numbers at the top are those of the last leg. Legs are listed where there were migrations. */
 static void add_legs(struct report_builder *builder)
 {
-    static const char *const top[] = {"downtime_ns", "total_ns", "ram", "devices", "phases", "facts"};
+    static const char *const top[] = {"downtime_ns", "total_ns", "ram", "devices", "phases", "switchover", "facts"};
     const struct report_leg *last = report_last_leg(builder);
     json_int_t migrations = 0;
 
+    for (size_t i = 0; i < builder->leg_count; i++) {
+        json_t *leg = builder->leg[i].object;
+
+        if (leg)
+            json_object_set_new(leg, "switchover", report_switchover(json_object_get(leg, "phases")));
+    }
     for (size_t i = 0; last && i < sizeof(top) / sizeof(top[0]); i++)
         json_object_set(builder->report, top[i], json_object_get(last->object, top[i]));
     for (size_t i = 0; builder->migrations && i < builder->leg_count; i++) {

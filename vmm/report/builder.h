@@ -48,6 +48,8 @@ json_t *report_find_chain(const json_t *chains, const json_t *chain);
 /* Its digest is what the model has. */
 bool report_chain_is_right(const json_t *chain);
 bool report_chain_has_digest(const json_t *chain);
+/* switchover.c: the steps of a leg's downtime; null where it has no pause, or no resumption. */
+json_t *report_switchover(const json_t *phases);
 /* verdict.c: "dma, device in slot 1, queue 0". Returns name. */
 const char *report_name_chain(const json_t *chain, char name[static 96]);
 

@@ -22,9 +22,10 @@ static const struct {
 
 static json_t *new_leg(json_int_t number)
 {
-    return json_pack("{s:I, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:{s:n, s:n, s:n, s:n}, s:[], s:[], s:{}}", "leg",
+    return json_pack("{s:I, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:{s:n, s:n, s:n, s:n}, s:[], s:[], s:n, s:{}}", "leg",
                      number, "outcome", "status", "downtime_ns", "total_ns", "blackout_ns", "ops_before", "ops_after",
-                     "ram", "bytes", "pages", "pages_verified", "pages_unverified", "devices", "phases", "facts");
+                     "ram", "bytes", "pages", "pages_verified", "pages_unverified", "devices", "phases", "switchover",
+                     "facts");
 }
 
 static struct report_leg *get_leg(struct report_builder *builder, json_t *event)

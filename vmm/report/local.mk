@@ -13,6 +13,7 @@ libvmm_a_SOURCES += \
 	vmm/report/print_text.c \
 	vmm/report/print_trace.c \
 	vmm/report/report.h \
+	vmm/report/switchover.c \
 	vmm/report/verdict.c \
 	vmm/report/write.c
 EXTRA_DIST += docs/check.md docs/rules.md docs/report.md docs/report.schema.json

@@ -105,6 +105,31 @@ static void print_phases(const json_t *report, FILE *file)
     }
 }
 
+static double microseconds(const json_t *object, const char *name)
+{
+    return (double)report_number(object, name) / 1000;
+}
+
+static void print_switchover(const json_t *report, FILE *file)
+{
+    const json_t *switchover = json_object_get(report, "switchover");
+    json_t *step;
+    size_t i;
+
+    if (!json_is_object(switchover))
+        return;
+    fprintf(file, "\nDowntime, step by step %18s %12s\n", "at (us)", "time (us)");
+    json_array_foreach (json_object_get(switchover, "steps"), i, step)
+        fprintf(file, "  %-26s %12.1f %12.1f  %-12s%s\n", report_text(step, "name"), microseconds(step, "at_ns"),
+                microseconds(step, "ns"), report_text(step, "role"),
+                json_is_true(json_object_get(step, "critical")) ? " critical" : "");
+    fprintf(file, "  %-26s %25.1f\n  %-26s %25.1f\n", "messages and scheduling", microseconds(switchover, "between_ns"),
+            "in all", microseconds(switchover, "ns"));
+    if (report_number(switchover, "verifying_ns"))
+        fprintf(file, "  %-26s %25.1f\n", "without verification",
+                microseconds(switchover, "ns") - microseconds(switchover, "verifying_ns"));
+}
+
 static void print_device(const json_t *device, FILE *file)
 {
     char state[32], before[32], after[32], in_flight[32], time[32], arc_text[80];
@@ -324,6 +349,7 @@ int report_print_text(json_t *report, FILE *file)
     print_manifest(report, file);
     print_legs(report, file);
     print_phases(report, file);
+    print_switchover(report, file);
     json_array_foreach (json_object_get(report, "devices"), i, device)
         print_device(device, file);
     print_numbers(report, file);

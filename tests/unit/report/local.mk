@@ -16,6 +16,7 @@ tests_unit_report_report_SOURCES = \
 	tests/unit/report/sample.c tests/unit/report/sample.h \
 	tests/unit/report/test_event_log.c \
 	tests/unit/report/test_report.c \
+	tests/unit/report/test_switchover.c \
 	tests/unit/report/test_verdict.c \
 	tests/unit/report/test_write.c
 tests_unit_report_report_CFLAGS = $(UNIT_CFLAGS)
