@@ -29,6 +29,7 @@ struct config {
     uint16_t test_port; /* 0: nobody answers */
     bool dma, uart, edu, memory, cpu, clock;
     uint32_t dma_depth;
+    bool dma_p2p;                 /* operations that aim at another device */
     uint64_t memory_size;         /* of all vCPUs together */
     uint64_t memory_rate;         /* bytes a second of all together, 0: no limit */
     char error[CONFIG_ERROR_MAX]; /* what is wrong with it, "" where nothing is */

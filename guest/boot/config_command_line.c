@@ -91,6 +91,8 @@ static int read_word(struct config *config, const char *word)
         config->avx2 = true;
     else if (same(word, "kvmclock"))
         config->kvmclock = true;
+    else if (same(word, "p2p"))
+        config->dma_p2p = true;
     else
         return read_number(config, word);
     return 0;

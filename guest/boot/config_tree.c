@@ -151,6 +151,7 @@ static int read_workloads(struct config *config, const void *tree)
 {
     int node = node_at(config, tree, "/workloads");
     int dma, memory;
+    uint32_t p2p = 0;
 
     if (node < 0)
         return -1;
@@ -162,8 +163,10 @@ static int read_workloads(struct config *config, const void *tree)
     config->memory = memory >= 0;
     config->cpu = fdt_subnode_offset(tree, node, "cpu") >= 0;
     config->clock = fdt_subnode_offset(tree, node, "clock") >= 0;
-    if (config->dma && read32(config, tree, dma, "depth", &config->dma_depth) < 0)
+    if (config->dma &&
+        (read32(config, tree, dma, "depth", &config->dma_depth) < 0 || read32(config, tree, dma, "p2p", &p2p) < 0))
         return -1;
+    config->dma_p2p = p2p != 0;
     if (!config->memory)
         return 0;
     if (read64(config, tree, memory, "size", &config->memory_size) < 0)

@@ -28,12 +28,29 @@ static uint32_t route(struct guest *guest, struct dma_board_device *board, struc
     return vector;
 }
 
+/* Where two devices reach each other, half of a window is for its device and half for the one whose peer it is. */
+static uint64_t own_window(const struct dma_board_device *board)
+{
+    return board->peer ? board->device.window_size / 2 : board->device.window_size;
+}
+
 static void open_window(struct dma_stream *stream, uint32_t index)
 {
-    const struct dma_device *device = &stream->board->device;
-
-    stream->window_words = device->window_size / 8 / device->queues;
+    stream->window_words = own_window(stream->board) / 8 / stream->board->device.queues;
     stream->window_start = stream->window_words * index * 8;
+}
+
+static void open_peer(struct dma_stream *stream, uint32_t index)
+{
+    const struct dma_board_device *board = stream->board;
+    uint64_t half, span;
+
+    if (!board->peer)
+        return;
+    half = board->peer->device.window_size / 2;
+    span = half / ((uint64_t)board->device.queues * stream->depth * 2) / 8 * 8;
+    stream->peer_span = span < WORKLOAD_DMA_BUFFER_SIZE ? (uint32_t)span : WORKLOAD_DMA_BUFFER_SIZE;
+    stream->peer_start = half + (uint64_t)index * stream->depth * 2 * stream->peer_span;
 }
 
 static void open_stream(struct guest *guest, struct dma_board_device *board, struct vcpu *vcpu, uint32_t index)
@@ -47,9 +64,10 @@ static void open_stream(struct guest *guest, struct dma_board_device *board, str
     stream->board = board;
     stream->depth = guest->config.dma_depth;
     chain_open(&stream->chain, guest, WORKLOAD_DMA, slot, (uint16_t)index, stream->depth);
+    open_window(stream, index);
+    open_peer(stream, index);
     if (dma_slots_open(stream, &guest->ram, index) < 0)
         guest_fail(guest, "guest/boot", stream->depth, 0, "no RAM for the slots of device %u queue %u", slot, index);
-    open_window(stream, index);
     if (dma_queue_open(&stream->queue, &board->device, index, route(guest, board, vcpu, index), stream->depth, &fault) <
         0)
         fail_stream(stream, &fault);
@@ -59,7 +77,7 @@ static void open_stream(struct guest *guest, struct dma_board_device *board, str
     guest->streams = stream;
 }
 
-static uint32_t open_device(struct guest *guest, const struct pci_device *found, uint32_t next_vcpu)
+static struct dma_board_device *open_device(struct guest *guest, const struct pci_device *found)
 {
     struct dma_board_device *board = ram_allocate_zeroed(&guest->ram, sizeof(*board));
     struct driver_fault fault;
@@ -77,22 +95,57 @@ static uint32_t open_device(struct guest *guest, const struct pci_device *found,
     if (board->device.vectors != board->access.device.vectors)
         guest_fail(guest, "guest/driver", board->device.vectors, board->access.device.vectors,
                    "device %u: the size of its MSI-X table is not the register VECTORS", found->slot);
-    for (uint32_t i = 0; i < board->device.queues; i++)
-        open_stream(guest, board, guest->vcpu[next_vcpu++ % guest->config.vcpus], i);
-    return next_vcpu;
+    return board;
+}
+
+/* All of them, in order of slots. */
+static struct dma_board_device *open_devices(struct guest *guest)
+{
+    struct dma_board_device *first = NULL, **end = &first;
+
+    for (uint32_t slot = 0; slot < PCI_SLOTS; slot++) {
+        struct pci_device device;
+
+        if (!pci_find(&guest->pci, slot, &device) || device.vendor != DMA_DEVICE_VENDOR_ID ||
+            device.device != DMA_DEVICE_DEVICE_ID)
+            continue;
+        *end = open_device(guest, &device);
+        end = &(*end)->next;
+    }
+    return first;
+}
+
+static struct dma_board_device *next_with_window(struct dma_board_device *board)
+{
+    while (board && !board->device.window_size)
+        board = board->next;
+    return board;
+}
+
+/* A ring of those that have a window; one alone has no peer. */
+static void join_peers(struct dma_board_device *devices)
+{
+    struct dma_board_device *first = next_with_window(devices);
+
+    for (struct dma_board_device *board = first; board; board = next_with_window(board->next)) {
+        struct dma_board_device *next = next_with_window(board->next);
+
+        board->peer = next ? next : first;
+        if (board->peer == board)
+            board->peer = NULL;
+    }
 }
 
 void dma_open(struct guest *guest)
 {
+    struct dma_board_device *devices = guest->config.dma ? open_devices(guest) : NULL;
     uint32_t next_vcpu = 0;
 
-    for (uint32_t slot = 0; slot < PCI_SLOTS && guest->config.dma; slot++) {
-        struct pci_device device;
-
-        if (pci_find(&guest->pci, slot, &device) && device.vendor == DMA_DEVICE_VENDOR_ID &&
-            device.device == DMA_DEVICE_DEVICE_ID)
-            next_vcpu = open_device(guest, &device, next_vcpu);
-    }
+    if (guest->config.dma_p2p)
+        join_peers(devices);
+    for (struct dma_board_device *board = devices; board; board = board->next)
+        for (uint32_t i = 0; i < board->device.queues; i++)
+            open_stream(guest, board, guest->vcpu[next_vcpu++ % guest->config.vcpus], i);
 }
 
 static unsigned int take_completions(struct dma_stream *stream)

@@ -16,6 +16,8 @@ struct operation {
     uint64_t base; /* of the words of the source */
     uint32_t length;
     struct dma_slot *slot;
+    bool from_peer, to_peer;                    /* source, destination: an area of the peer's window */
+    unsigned int source_area, destination_area; /* which */
 };
 
 static enum dma_opcode opcode_of(uint64_t random, bool has_region)
@@ -34,12 +36,36 @@ static enum dma_opcode opcode_of(uint64_t random, bool has_region)
     return opcode == DMA_OP_LOAD ? DMA_OP_FILL : opcode;
 }
 
+static bool has_source(const struct operation *operation)
+{
+    return operation->opcode == DMA_OP_COPY || operation->opcode == DMA_OP_CRC32C ||
+           operation->opcode == DMA_OP_DIGEST || operation->opcode == DMA_OP_STORE;
+}
+
+static bool has_destination(const struct operation *operation)
+{
+    return operation->opcode == DMA_OP_COPY || operation->opcode == DMA_OP_FILL || operation->opcode == DMA_OP_LOAD;
+}
+
+/* Is it the peer's window that it reads or writes? */
+static void aim(const struct dma_stream *stream, struct operation *operation)
+{
+    uint64_t random = operation->random;
+
+    operation->from_peer = stream->peer_span && has_source(operation) && (random >> 20) % 4 == 0;
+    operation->to_peer = stream->peer_span && has_destination(operation) && (random >> 22) % 4 == 0;
+    operation->destination_area = random >> 24 & 1;
+    operation->source_area = 1 - operation->destination_area;
+    if ((operation->from_peer || operation->to_peer) && operation->length > stream->peer_span)
+        operation->length = stream->peer_span;
+}
+
 static struct operation describe(struct dma_stream *stream, uint64_t number)
 {
     uint64_t random = workload_mix(stream->chain.seed + WORKLOAD_GOLDEN * (number + 1));
     struct dma_slot *slot = &stream->slot[number % stream->depth];
 
-    return (struct operation){
+    struct operation operation = {
         .number = number,
         .opcode = opcode_of(random, slot->stored != NULL),
         .random = random,
@@ -47,12 +73,26 @@ static struct operation describe(struct dma_stream *stream, uint64_t number)
         .length = (uint32_t)(8 * (1 + (random >> 8) % DMA_WORDS)),
         .slot = slot,
     };
+
+    aim(stream, &operation);
+    return operation;
 }
 
-static bool has_source(const struct operation *operation)
+/* What the destination must hold. */
+static struct dma_buffer *expected_of(const struct operation *operation)
 {
-    return operation->opcode == DMA_OP_COPY || operation->opcode == DMA_OP_CRC32C ||
-           operation->opcode == DMA_OP_DIGEST || operation->opcode == DMA_OP_STORE;
+    return operation->to_peer ? operation->slot->peer_expected[operation->destination_area] : operation->slot->expected;
+}
+
+static uint64_t area_offset(const struct dma_stream *stream, const struct operation *operation, unsigned int area)
+{
+    return stream->peer_start + (operation->number % stream->depth * 2 + area) * stream->peer_span;
+}
+
+/* The address that an area has for a device. */
+static uint64_t area_address(const struct dma_stream *stream, const struct operation *operation, unsigned int area)
+{
+    return stream->board->peer->access.device.bar[DMA_BAR_WINDOW].address + area_offset(stream, operation, area);
 }
 
 static uint64_t operand_of(const struct operation *operation)
@@ -81,7 +121,8 @@ int dma_slots_open(struct dma_stream *stream, struct ram *ram, uint32_t index)
     const struct dma_device *device = &stream->board->device;
     uint64_t regions = (uint64_t)device->queues * stream->depth;
     uint64_t stride = device->memory_size / regions / WORKLOAD_DMA_BUFFER_SIZE * WORKLOAD_DMA_BUFFER_SIZE;
-    unsigned int buffers = stride ? 4 : 3;
+    unsigned int peer = stride ? 4 : 3;
+    unsigned int buffers = peer + (stream->peer_span ? 2 : 0);
 
     stream->slot = ram_allocate_zeroed(ram, stream->depth * sizeof(*stream->slot));
     for (uint32_t i = 0; i < stream->depth && stream->slot; i++) {
@@ -95,6 +136,7 @@ int dma_slots_open(struct dma_stream *stream, struct ram *ram, uint32_t index)
             .expected = &buffer[2],
             .stored = stride ? &buffer[3] : NULL,
             .region = ((uint64_t)index * stream->depth + i) * stride,
+            .peer_expected = {stream->peer_span ? &buffer[peer] : NULL, stream->peer_span ? &buffer[peer + 1] : NULL},
         };
     }
     return stream->slot ? 0 : -1;
@@ -104,13 +146,15 @@ struct dma_descriptor dma_operation_begin(struct dma_stream *stream, uint64_t nu
 {
     struct operation operation = describe(stream, number);
 
-    if (has_source(&operation))
+    if (has_source(&operation) && !operation.from_peer)
         write_words(operation.slot->source, operation.length, operation.base);
     return (struct dma_descriptor){
         .opcode = operation.opcode,
         .length = operation.length,
-        .source = (uint64_t)operation.slot->source,
-        .destination = (uint64_t)operation.slot->destination,
+        .source = operation.from_peer ? area_address(stream, &operation, operation.source_area)
+                                      : (uint64_t)operation.slot->source,
+        .destination = operation.to_peer ? area_address(stream, &operation, operation.destination_area)
+                                         : (uint64_t)operation.slot->destination,
         .operand = operand_of(&operation),
     };
 }
@@ -130,31 +174,58 @@ static _Noreturn void fail(struct dma_stream *stream, const struct operation *op
                opcode_name(operation->opcode), operation->length, what, at);
 }
 
+/* The words that the source must hold. */
+static void write_source(struct dma_buffer *buffer, const struct operation *operation)
+{
+    if (operation->from_peer)
+        memcpy(buffer, operation->slot->peer_expected[operation->source_area], operation->length);
+    else
+        write_words(buffer, operation->length, operation->base);
+}
+
 /* What destination and internal memory must hold from now on. */
 static void expect(const struct operation *operation)
 {
     const struct dma_slot *slot = operation->slot;
+    struct dma_buffer *expected = expected_of(operation);
 
     switch (operation->opcode) {
     case DMA_OP_COPY:
-        write_words(slot->expected, operation->length, operation->base);
+        write_source(expected, operation);
         break;
     case DMA_OP_STORE:
-        write_words(slot->stored, operation->length, operation->base);
+        write_source(slot->stored, operation);
         break;
     case DMA_OP_LOAD:
-        memcpy(slot->expected, slot->stored, operation->length);
+        memcpy(expected, slot->stored, operation->length);
         break;
     case DMA_OP_FILL:
         for (uint32_t i = 0; i < operation->length / 8; i++)
-            slot->expected->word[i] = operand_of(operation);
+            expected->word[i] = operand_of(operation);
         break;
     default:
         break;
     }
 }
 
-/* All of the destination, so that a byte written too far shows as well. */
+/* All of an area of the peer's window. */
+static void check_area(struct dma_stream *stream, const struct operation *operation, unsigned int area)
+{
+    struct device_access *access = &stream->board->peer->device.access;
+    const uint64_t *expected = operation->slot->peer_expected[area]->word;
+    uint64_t offset = area_offset(stream, operation, area);
+
+    for (uint32_t i = 0; i < stream->peer_span / 8; i++) {
+        uint64_t word = access->ops->read64(access->context, DMA_BAR_WINDOW, offset + i * 8);
+
+        if (word != expected[i])
+            fail(stream, operation, "guest/peer-window", "the other device's window at", offset + i * 8, expected[i],
+                 word);
+    }
+}
+
+/* All of the destination, so that a byte written too far shows as well. The buffer is not written where the destination
+ * is another device's window. */
 static void check_destination(struct dma_stream *stream, const struct operation *operation)
 {
     const uint64_t *expected = operation->slot->expected->word;
@@ -166,16 +237,21 @@ static void check_destination(struct dma_stream *stream, const struct operation 
         if (word != expected[i])
             fail(stream, operation, "guest/data", "word of the destination", i, expected[i], word);
     }
+    if (operation->to_peer)
+        check_area(stream, operation, operation->destination_area);
 }
 
 /* The result that the completion must have, 0 where the kind has none. */
 static uint64_t expected_result(const struct operation *operation)
 {
-    const uint64_t *source = operation->slot->source->word;
+    const struct dma_slot *slot = operation->slot;
+    const uint64_t *peer = operation->from_peer ? slot->peer_expected[operation->source_area]->word : NULL;
     uint64_t digest = operand_of(operation), base = operation->base;
 
     if (operation->opcode == DMA_OP_CRC32C)
-        return crc32c(source, operation->length / 8);
+        return crc32c(peer ? peer : slot->source->word, operation->length / 8);
+    if (peer)
+        return workload_digest(peer, operation->length / 8, digest);
     for (uint32_t i = 0; i < operation->length / 8; i++, base += WORKLOAD_GOLDEN)
         digest = workload_digest_word(base, digest);
     return digest;
@@ -186,6 +262,10 @@ static void check_source(struct dma_stream *stream, const struct operation *oper
     const volatile uint64_t *seen = operation->slot->source->word;
     uint64_t expected = operation->base;
 
+    if (operation->from_peer) {
+        check_area(stream, operation, operation->source_area);
+        return;
+    }
     for (uint32_t i = 0; i < operation->length / 8; i++, expected += WORKLOAD_GOLDEN) {
         uint64_t word = seen[i];
 
@@ -201,7 +281,7 @@ static uint64_t value_of(struct dma_stream *stream, const struct operation *oper
     case DMA_OP_COPY:
     case DMA_OP_FILL:
     case DMA_OP_LOAD:
-        return workload_digest(operation->slot->expected->word, operation->length / 8, operation->number);
+        return workload_digest(expected_of(operation)->word, operation->length / 8, operation->number);
     case DMA_OP_CRC32C:
     case DMA_OP_DIGEST:
         if (completion->result != expected_result(operation))

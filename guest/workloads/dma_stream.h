@@ -18,10 +18,13 @@ struct dma_slot {
     struct dma_buffer *source, *destination; /* the device's side of the operation */
     struct dma_buffer *expected;             /* what the whole of destination must hold */
     struct dma_buffer *stored;               /* what the slot's region of internal memory holds; NULL without one */
+    struct dma_buffer *peer_expected[2];     /* what its two areas of the peer's window must hold; NULL without them */
     uint64_t region;                         /* where that is */
 };
 
 struct dma_board_device {
+    struct dma_board_device *next; /* in order of slots */
+    struct dma_board_device *peer; /* whose window its operations aim at, NULL: none */
     struct pci_access access;
     struct dma_device device;
 };
@@ -36,6 +39,8 @@ struct dma_stream {
     struct dma_slot *slot;
     uint64_t window_start; /* offset of the queue's part of the window */
     uint64_t window_words; /* 0: none */
+    uint64_t peer_start;   /* offset of the queue's part of the peer's window */
+    uint32_t peer_span;    /* bytes of an area of it, 0: none */
 };
 
 /* Takes memory for the slots; returns -1 where there is none left. */

@@ -27,6 +27,17 @@
  *   written there.
  *   Then v enters the chain. A slot is used again only once its operation was checked; checks are in order of i.
  *
+ *   Peer-to-peer, where it is asked for and two or more of the devices have a window: the peer of each of these is the
+ *   next of them in order of slots, and of the last the first. The lower half of a window is its device's queues': above,
+ *   words = window_size / 2 / 8 / queues. The upper half is that device's whose peer it is (whose queues, depth and slots
+ *   these are): two areas of span zeroed bytes for each slot, of which area a of a queue's slot is at
+ *   window_size / 2 + ((queue * depth + slot) * 2 + a) * span of the peer's window, with span = the peer's
+ *   window_size / 2 / (queues * depth * 2) rounded down to a multiple of 8, at most WORKLOAD_DMA_BUFFER_SIZE.
+ *   Where span > 0, with a = (r >> 24) & 1:
+ *   (r >> 20) % 4 == 0 and copy, crc32c, digest, store: the source is area 1 - a, as it is, and not the source buffer;
+ *   (r >> 22) % 4 == 0 and copy, fill, load: the destination is area a, and not the destination buffer;
+ *   in either case length is at most span, and the operation is a peer-to-peer one.
+ *
  * uart, one chain for each port of each dual 16550 card (uart_device.h). A card has one operation at a time, of its ports
  * in turn, and one interrupt for each operation. For operation i:
  *   r = mix(s + GOLDEN * (i + 1));  length = 1 + (r >> 8) % 8;  byte j = mix(r + j + 1) & 0xff

@@ -267,6 +267,8 @@ int board_plan(const struct board *board, struct vfio_device *const *devices, st
         .cpu = wishes->cpu,
         .clock = wishes->clock,
         .dma_depth = wishes->dma_depth,
+        .dma_p2p = wishes->dma_p2p != BOARD_P2P_OFF,
+        .dma_p2p_required = wishes->dma_p2p == BOARD_P2P_REQUIRED,
         .avx2 = board->features.avx2,
         .memory_size = wishes->workload_memory_size,
     };

@@ -20,6 +20,13 @@ struct judged_chain {
     bool wrong;              /* a finding has been made of it: the rest follows from that one */
     bool submitted_wrong;    /* the same, of the operations submitted */
     bool lost;               /* the model did not get as far as the guest, and is not asked again */
+    uint64_t peer_now;       /* peer-to-peer operations up to this snapshot */
+    uint64_t peer_last;      /* and up to the one before */
+};
+
+/* A device's peer-to-peer operations before a stop, and at it. */
+struct peer_numbers {
+    uint64_t before, in_flight;
 };
 
 struct proof_judge {
@@ -32,6 +39,7 @@ struct proof_judge {
     size_t count;
     struct judged_chain chain[PROGRESS_CHAINS_MAX];
     struct catch_up catch_up[PROGRESS_CHAINS_MAX];
+    struct peer_numbers peer[sizeof(((struct proof_plan *)0)->device) / sizeof(struct proof_device)];
     struct progress_clock last_clock[PROGRESS_VCPUS_MAX];
 };
 
@@ -310,6 +318,49 @@ static void log_device(struct proof_judge *judge, uint16_t slot, uint16_t index,
     event_device(judge->log, judge->pauses, index, NULL, &before);
 }
 
+/* In flight are as many as a queue has slots at most, whatever the guest says. */
+static uint64_t peer_in_flight(const struct proof_judge *judge, const struct judged_chain *chain)
+{
+    uint64_t most = chain->now.operations + judge->plan.dma_depth;
+
+    return proof_model_peer_operations_in(chain->model, chain->now.operations,
+                                          chain->now.submitted < most ? chain->now.submitted : most);
+}
+
+/* Says of the last leg how many peer-to-peer operations there were, once it is known what came after it. */
+static void judge_peers(struct proof_judge *judge, size_t device, bool end)
+{
+    const struct proof_device *planned = &judge->plan.device[device];
+    struct peer_numbers now = {0}, last = judge->peer[device];
+
+    if (!judge->plan.dma_p2p || !planned->window_size)
+        return;
+    for (size_t i = 0; i < judge->count; i++) {
+        struct judged_chain *chain = &judge->chain[i];
+
+        if (!chain->present || chain->last.workload != WORKLOAD_DMA || chain->last.device != planned->slot)
+            continue;
+        chain->peer_now = proof_model_peer_operations(chain->model);
+        now.before += chain->peer_now - chain->peer_last;
+        now.in_flight += peer_in_flight(judge, chain);
+        chain->peer_last = chain->peer_now;
+    }
+    judge->peer[device] = now;
+    if (judge->pauses)
+        event_note(judge->log,
+                   "device %u, migration %u: %" PRIu64 " peer-to-peer operations before it, %" PRIu64
+                   " in flight at the stop, %" PRIu64 " after it",
+                   planned->index, judge->pauses, last.before, last.in_flight, now.before);
+    else if (end)
+        event_note(judge->log, "device %u: %" PRIu64 " peer-to-peer operations", planned->index, now.before);
+    if (judge->plan.dma_p2p_required && (judge->pauses || end) && (!now.before || (judge->pauses && !last.before)))
+        event_not_proven(judge->log, true, "device %u: peer-to-peer operations were asked for, and there were none %s",
+                         planned->index,
+                         now.before      ? "before the migration"
+                         : judge->pauses ? "after the migration"
+                                         : "");
+}
+
 static void judge_clock(struct proof_judge *judge, unsigned int vcpu, const struct progress_clock *now, bool end)
 {
     const struct progress_clock *last = &judge->last_clock[vcpu];
@@ -338,6 +389,8 @@ static int judge_snapshot(struct proof_judge *judge, const struct proof_snapshot
     judge_chains(judge, end);
     for (size_t i = 0; judge->plan.dma && i < judge->plan.device_count; i++)
         log_device(judge, judge->plan.device[i].slot, judge->plan.device[i].index, end);
+    for (size_t i = 0; judge->plan.dma && i < judge->plan.device_count; i++)
+        judge_peers(judge, i, end);
     for (size_t i = 0; judge->plan.uart && i < judge->plan.uart_count; i++)
         log_device(judge, judge->plan.uarts[i].slot, judge->plan.uarts[i].index, end);
     for (size_t i = 0; judge->plan.edu && i < judge->plan.edu_count; i++)

@@ -34,6 +34,22 @@ static const struct proof_device *find_device(const struct proof_plan *plan, uin
     return NULL;
 }
 
+/* The next device with a window in the ring of those that have one, NULL where it is the only one. */
+static const struct proof_device *find_peer(const struct proof_plan *plan, const struct proof_device *device)
+{
+    size_t at = (size_t)(device - plan->device);
+
+    if (!plan->dma_p2p || !device->window_size)
+        return NULL;
+    for (size_t step = 1; step < plan->device_count; step++) {
+        const struct proof_device *next = &plan->device[(at + step) % plan->device_count];
+
+        if (next->window_size)
+            return next;
+    }
+    return NULL;
+}
+
 static bool has_port(const struct proof_plan *plan, const struct proof_chain *chain)
 {
     for (size_t i = 0; i < plan->uart_count; i++) {
@@ -66,7 +82,7 @@ static int model_init(struct proof_model *model, const struct proof_plan *plan, 
             return error_rule(error, "guest/chains", 0,
                               "a dma chain of the device in slot %u, queue %u, is not planned", chain->device,
                               chain->index);
-        return dma_model_init(&model->dma, seed, chain->parameter, device, error);
+        return dma_model_init(&model->dma, seed, chain->parameter, device, find_peer(plan, device), error);
     case WORKLOAD_MEMORY:
         if (!chain->parameter)
             return error_rule(error, "guest/chains", 0, "the memory chain of vCPU %u has no pages", chain->index);
@@ -145,4 +161,18 @@ uint64_t proof_model_digest(struct proof_model *model, uint64_t operations)
     default:
         return 0; /* clock */
     }
+}
+
+uint64_t proof_model_peer_operations(const struct proof_model *model)
+{
+    return model->workload == WORKLOAD_DMA ? model->dma.peer_operations : 0;
+}
+
+uint64_t proof_model_peer_operations_in(const struct proof_model *model, uint64_t first, uint64_t end)
+{
+    uint64_t count = 0;
+
+    for (; model->workload == WORKLOAD_DMA && first < end; first++)
+        count += dma_model_reaches_peer(&model->dma, first);
+    return count;
 }

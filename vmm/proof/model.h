@@ -22,6 +22,9 @@ struct dma_model {
     uint64_t (*region)[PROOF_PAGE_WORDS]; /* of each slot */
     uint64_t window_words;                /* of this queue */
     uint64_t *window;
+    uint64_t span_words;                /* of an area in the peer's window, 0: none */
+    uint64_t (*area)[PROOF_PAGE_WORDS]; /* two of each slot */
+    uint64_t peer_operations;           /* so far */
 };
 
 struct memory_model {
@@ -51,10 +54,13 @@ struct edu_model {
     uint32_t liveness; /* what the register reads as */
 };
 
-/* seed is the chain seed. Allocates; freed by dma_model_free, also after a failure. */
+/* seed is the chain seed; peer: the device whose window the operations aim at, NULL for none. Allocates; freed by
+ * dma_model_free, also after a failure. */
 int dma_model_init(struct dma_model *model, uint64_t seed, uint32_t depth, const struct proof_device *device,
-                   struct error *error);
+                   const struct proof_device *peer, struct error *error);
 void dma_model_step(struct dma_model *model, uint64_t operation);
+/* Is it one that aims at the peer? */
+bool dma_model_reaches_peer(const struct dma_model *model, uint64_t operation);
 void dma_model_free(struct dma_model *model);
 
 void memory_model_init(struct memory_model *model, uint64_t seed, uint64_t pages);

@@ -43,6 +43,8 @@ struct proof_plan {
     unsigned int vcpus;
     bool dma, uart, edu, memory, cpu, clock; /* workloads asked for */
     uint32_t dma_depth;
+    bool dma_p2p;          /* with operations that aim at another device */
+    bool dma_p2p_required; /* the user asked for them: without any nothing is proven */
     bool avx2;
     uint64_t memory_size; /* of the memory workload, all vCPUs together */
     size_t device_count;
@@ -118,6 +120,9 @@ struct proof_model *proof_model_new(const struct proof_plan *plan, const struct 
  * the last time. */
 uint64_t proof_model_digest(struct proof_model *model, uint64_t operations);
 void proof_model_free(struct proof_model *model);
+/* How many of the operations so far were peer-to-peer ones; and of those from first up to, without, end. */
+uint64_t proof_model_peer_operations(const struct proof_model *model);
+uint64_t proof_model_peer_operations_in(const struct proof_model *model, uint64_t first, uint64_t end);
 
 /*
  * The blackout as the guest saw it: the gap in the clock samples of each vCPU that began at the sample which was the

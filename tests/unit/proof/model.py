@@ -53,14 +53,16 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
-def dma(seed, slot_number, queue, queues, depth, memory_size, window_size, counts):
+def dma(seed, slot_number, queue, queues, depth, memory_size, window_size, peer_window, counts):
     s = chain = chain_seed(seed, DMA, slot_number, queue)
     stride = memory_size // (queues * depth) // 4096 * 4096
     source = [bytearray(4096) for _ in range(depth)]
     destination = [bytearray(4096) for _ in range(depth)]
     memory = bytearray(memory_size)
     window = [0] * (window_size // 8)
-    words = window_size // 8 // queues
+    words = (window_size // 2 if peer_window else window_size) // 8 // queues
+    span = min(4096, peer_window // 2 // (queues * depth * 2) // 8 * 8)
+    peer = bytearray(peer_window)
     out = {0: chain}
     for i in range(max(counts)):
         r = mix(s + GOLDEN * (i + 1))
@@ -71,9 +73,20 @@ def dma(seed, slot_number, queue, queues, depth, memory_size, window_size, count
         kind = kind[r & 15]
         if stride == 0:
             kind = {"store": "copy", "load": "fill"}.get(kind, kind)
-        if kind in ("copy", "crc32c", "digest", "store"):
+        at = lambda area: peer_window // 2 + ((queue * depth + slot) * 2 + area) * span
+        area = r >> 24 & 1
+        from_peer = span > 0 and kind in ("copy", "crc32c", "digest", "store") and (r >> 20) % 4 == 0
+        to_peer = span > 0 and kind in ("copy", "fill", "load") and (r >> 22) % 4 == 0
+        if from_peer or to_peer:
+            length = min(length, span)
+        real_source, real_destination = source[slot], destination[slot]
+        if from_peer:
+            source[slot] = peer[at(1 - area) : at(1 - area) + span]
+        elif kind in ("copy", "crc32c", "digest", "store"):
             for j in range(length // 8):
                 source[slot][8 * j : 8 * j + 8] = ((base + j * GOLDEN) & M64).to_bytes(8, "little")
+        if to_peer:
+            destination[slot] = peer[at(area) : at(area) + span]
         region = (queue * depth + slot) * stride
         v = 0
         if kind == "copy":
@@ -90,6 +103,9 @@ def dma(seed, slot_number, queue, queues, depth, memory_size, window_size, count
             destination[slot][:length] = memory[region : region + length]
         if kind in ("copy", "fill", "load"):
             v = digest(words_of(destination[slot][:length]), i)
+        if to_peer:
+            peer[at(area) : at(area) + span] = destination[slot]
+        source[slot], destination[slot] = real_source, real_destination
         if words != 0 and (i & 63) == 63:
             at = queue * words + (i >> 6) % words
             v ^= window[at]
@@ -192,30 +208,35 @@ COUNTS = [0, 1, 64, 257, 700]
 # workload, seed, device, index, parameter, avx2, queues, memory_size, window_size
 CASES = [
     # Internal memory and a window whose words of a queue are gone around.
-    (DMA, 1, 2, 0, 16, 0, 2, 2 * 16 * 4096, 64),
-    (DMA, 1, 2, 1, 16, 0, 2, 2 * 16 * 4096, 64),
+    (DMA, 1, 2, 0, 16, 0, 2, 2 * 16 * 4096, 64, 0),
+    (DMA, 1, 2, 1, 16, 0, 2, 2 * 16 * 4096, 64, 0),
     # A region a little too small for a second page of each slot, an odd number of queues, a larger window.
-    (DMA, 0xDEADBEEFCAFEF00D, 31, 2, 5, 0, 3, 3 * 5 * 8192 - 1, 4096),
+    (DMA, 0xDEADBEEFCAFEF00D, 31, 2, 5, 0, 3, 3 * 5 * 8192 - 1, 4096, 0),
     # No internal memory to speak of: store is copy, load is fill. No window.
-    (DMA, 7, 4, 0, 8, 0, 1, 8 * 4096 - 1, 0),
+    (DMA, 7, 4, 0, 8, 0, 1, 8 * 4096 - 1, 0, 0),
     # A window too small for the queues.
-    (DMA, 7, 5, 1, 8, 0, 4, 0, 24),
-    (MEMORY, 1, 0, 0, 1, 0, 0, 0, 0),
-    (MEMORY, M64, 0, 3, 100, 0, 0, 0, 0),
-    (CPU, 1, 0, 0, 0, 0, 0, 0, 0),
-    (CPU, 1, 0, 0, 1, 1, 0, 0, 0),
-    (CPU, 42, 0, 63, 1, 1, 0, 0, 0),
-    (UART, 1, 1, 0, 0, 0, 0, 0, 0),
-    (UART, 0xDEADBEEFCAFEF00D, 31, 1, 0, 0, 0, 0, 0),
-    (EDU, 1, 1, 0, 0, 0, 0, 0, 0),
-    (EDU, 0xDEADBEEFCAFEF00D, 31, 0, 0, 0, 0, 0, 0),
+    (DMA, 7, 5, 1, 8, 0, 4, 0, 24, 0),
+    (MEMORY, 1, 0, 0, 1, 0, 0, 0, 0, 0),
+    (MEMORY, M64, 0, 3, 100, 0, 0, 0, 0, 0),
+    (CPU, 1, 0, 0, 0, 0, 0, 0, 0, 0),
+    (CPU, 1, 0, 0, 1, 1, 0, 0, 0, 0),
+    (CPU, 42, 0, 63, 1, 1, 0, 0, 0, 0),
+    (UART, 1, 1, 0, 0, 0, 0, 0, 0, 0),
+    (UART, 0xDEADBEEFCAFEF00D, 31, 1, 0, 0, 0, 0, 0, 0),
+    (EDU, 1, 1, 0, 0, 0, 0, 0, 0, 0),
+    (EDU, 0xDEADBEEFCAFEF00D, 31, 0, 0, 0, 0, 0, 0, 0),
+    # A peer: areas of 32 bytes, of a page each, and a window with no room for any.
+    (DMA, 1, 1, 1, 8, 0, 2, 2 * 8 * 4096, 2048, 2048),
+    (DMA, 3, 2, 0, 4, 0, 1, 0, 4096, 1 << 20),
+    (DMA, 3, 2, 0, 16, 0, 2, 2 * 16 * 4096, 65536, 0x10000 + 8),
+    (DMA, 3, 2, 0, 16, 0, 2, 2 * 16 * 4096, 65536, 1016),
 ]
 
 
 def digests(case):
-    workload, seed, device, index, parameter, avx2, queues, memory_size, window_size = case
+    workload, seed, device, index, parameter, avx2, queues, memory_size, window_size, peer_window = case
     if workload == DMA:
-        return dma(seed, device, index, queues, parameter, memory_size, window_size, COUNTS)
+        return dma(seed, device, index, queues, parameter, memory_size, window_size, peer_window, COUNTS)
     if workload == MEMORY:
         return memory(seed, index, parameter, COUNTS)
     if workload == EDU:
@@ -233,12 +254,13 @@ def main():
     print("static const uint64_t golden_counts[] = {%s};" % ", ".join(map(str, COUNTS)))
     print("static const struct golden {")
     print("    uint32_t workload; uint64_t seed; uint16_t device; uint16_t index; uint32_t parameter; bool avx2;")
-    print("    uint32_t queues; uint64_t memory_size; uint64_t window_size; uint64_t digest[%d];" % len(COUNTS))
+    print("    uint32_t queues; uint64_t memory_size; uint64_t window_size; uint64_t peer_window;"
+          " uint64_t digest[%d];" % len(COUNTS))
     print("} golden[] = {")
     for case in CASES:
-        workload, seed, device, index, parameter, avx2, queues, memory_size, window_size = case
-        print("    {%d, 0x%xull, %d, %d, %d, %s, %d, %d, %d," % (workload, seed, device, index, parameter,
-              "true" if avx2 else "false", queues, memory_size, window_size))
+        workload, seed, device, index, parameter, avx2, queues, memory_size, window_size, peer_window = case
+        print("    {%d, 0x%xull, %d, %d, %d, %s, %d, %d, %d, %d," % (workload, seed, device, index, parameter,
+              "true" if avx2 else "false", queues, memory_size, window_size, peer_window))
         print("     {%s}}," % ", ".join("0x%016xull" % d for d in digests(case)))
     print("};")
 

@@ -46,6 +46,32 @@ static void set_up(void)
     cr_assert(judge = proof_judge_new(&plan, event_log, BUDGET_NS, &error), "%s", error.text);
 }
 
+static void tear_down(void);
+
+/* From the start, with a second device that the first has for a peer. */
+static void restart_with_peers(void)
+{
+    int count;
+
+    tear_down();
+    plan.memory = plan.cpu = plan.clock = false;
+    plan.dma_p2p = plan.dma_p2p_required = true;
+    plan.device_count = 2;
+    plan.device[1] = plan.device[0];
+    plan.device[1].slot = 6;
+    plan.device[1].index = 4;
+    memset(&snapshot, 0, sizeof(snapshot));
+    count = proof_plan_chains(&plan, snapshot.chain, &error);
+    cr_assert_eq(count, 4);
+    snapshot.chain_count = (size_t)count;
+    snapshot.vcpus = 1;
+    snapshot.state = PROGRESS_RUNNING;
+    for (size_t i = 0; i < snapshot.chain_count; i++)
+        cr_assert(model[i] = proof_model_new(&plan, &snapshot.chain[i], &error));
+    event_log = event_log_new("test", -1);
+    cr_assert(judge = proof_judge_new(&plan, event_log, BUDGET_NS, &error), "%s", error.text);
+}
+
 static void tear_down(void)
 {
     for (size_t i = 0; i < snapshot.chain_count; i++)
@@ -405,4 +431,54 @@ Test(judge, an_impossible_plan_is_refused)
     plan.dma_depth = 0;
     cr_expect_null(proof_judge_new(&plan, event_log, BUDGET_NS, &refused));
     cr_expect(strstr(refused.text, "depth 0"), "%s", refused.text);
+}
+
+static uint64_t peers_of_first_device(void)
+{
+    return proof_model_peer_operations(model[0]) + proof_model_peer_operations(model[1]);
+}
+
+Test(judge, peer_to_peer_operations_are_counted_on_both_sides_of_a_stop)
+{
+    uint64_t before, after, in_flight;
+    json_t *notes;
+    char text[160];
+
+    restart_with_peers();
+    work(400);
+    before = peers_of_first_device();
+    in_flight = proof_model_peer_operations_in(model[0], 400, 403);
+    pause_guest();
+    work(300);
+    after = peers_of_first_device() - before;
+    end_guest();
+    expect_none("finding");
+    expect_none("not-proven");
+    cr_expect_gt(before, 80);
+    cr_expect_gt(after, 60);
+    snprintf(text, sizeof(text),
+             "device 3, migration 1: %llu peer-to-peer operations before it, %llu in flight at the stop, %llu after it",
+             (unsigned long long)before, (unsigned long long)in_flight, (unsigned long long)after);
+    notes = events_of("note");
+    cr_assert_eq(json_array_size(notes), 2);
+    cr_expect_str_eq(json_string_value(json_object_get(json_array_get(notes, 0), "text")), text);
+    json_decref(notes);
+}
+
+Test(judge, peer_to_peer_operations_that_were_asked_for_must_be_there)
+{
+    json_t *events;
+
+    restart_with_peers();
+    work(100);
+    pause_guest();
+    snapshot.chain[DMA].submitted -= 3;
+    work(0);
+    end_guest();
+    events = events_of("not-proven");
+    cr_assert_eq(json_array_size(events), 2);
+    cr_expect(json_is_true(json_object_get(json_array_get(events, 0), "about_device")));
+    cr_expect(
+        strstr(json_string_value(json_object_get(json_array_get(events, 0), "text")), "none after the migration"));
+    json_decref(events);
 }

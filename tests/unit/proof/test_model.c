@@ -23,11 +23,16 @@ static struct proof_model *new_model(const struct golden *row)
         .uarts[0] = {.slot = row->device, .ports = 2},
         .edu_count = 1,
         .edu_device[0] = {.slot = row->device},
-        .device_count = 1,
+        .dma_p2p = row->peer_window,
+        .device_count = row->peer_window ? 4 : 1,
         .device[0] = {.slot = row->device,
                       .queues = row->queues,
                       .memory_size = row->memory_size,
                       .window_size = row->window_size},
+        /* The peer of a device is the next that has a window. */
+        .device[1] = {.slot = 40, .queues = 1},
+        .device[2] = {.slot = 41, .queues = 3, .window_size = row->peer_window},
+        .device[3] = {.slot = 42, .queues = 1, .window_size = 8},
     };
     struct proof_chain chain = {
         .workload = row->workload,
