@@ -8,6 +8,7 @@ libdevices_a_SOURCES = \
 	devices/faults/completion_repeated.c \
 	devices/faults/device_byte_changed.c \
 	devices/faults/fault.c devices/faults/fault.h \
+	devices/faults/p2p_not_quiesced.c \
 	devices/models/dma.c devices/models/dma.h \
 	devices/models/dma_dirtier.c \
 	devices/models/dma_interrupt.c \

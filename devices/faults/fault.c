@@ -8,6 +8,7 @@
 const struct fault_kind *const fault_kinds[] = {
     &fault_completion_repeated,
     &fault_device_byte_changed,
+    &fault_p2p_not_quiesced,
     NULL,
 };
 

@@ -54,5 +54,6 @@ static inline struct device_layer *fault_layer_of(struct device_host *host)
 
 extern const struct fault_kind fault_completion_repeated;
 extern const struct fault_kind fault_device_byte_changed;
+extern const struct fault_kind fault_p2p_not_quiesced;
 
 #endif

@@ -16,8 +16,9 @@
  *   /pcie@ADDR     compatible "pci-host-ecam-generic"; reg: ECAM; ranges: I/O, 32-bit and 64-bit windows; bus-range <0 0>
  *   /serial@3f8    compatible "ns16550a"; reg in I/O space: stopcopy,port <u32>
  *   /test-control@600  compatible "stopcopy,test-control"; stopcopy,port <u32>
- *   /workloads     a node for each workload asked for: dma {depth <u32>; p2p <u32>, not 0 for
- *                  peer-to-peer operations}, uart {}, edu {}, memory {size <u64> of all vCPUs together, rate <u64> bytes a second of all together, 0 for no limit}, cpu {}, clock {}
+ *   /workloads     a node for each workload asked for: dma {depth <u32>, p2p <u32> not 0 for peer-to-peer operations},
+ *                  uart {}, edu {}, memory {size <u64> of all vCPUs together, rate <u64> bytes a second of all together,
+ *                  0 for no limit}, cpu {}, clock {}
  * BARs have addresses when the guest starts; decoding and bus mastering are off. Where a function has INTA# the register
  * Interrupt Line has the pin of the IOAPIC (at 0xfec00000) that it goes to, a level, active high.
  *

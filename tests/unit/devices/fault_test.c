@@ -10,6 +10,7 @@
 
 #define STOP VFIO_DEVICE_STATE_STOP
 #define RUNNING VFIO_DEVICE_STATE_RUNNING
+#define RUNNING_P2P VFIO_DEVICE_STATE_RUNNING_P2P
 #define STOP_COPY VFIO_DEVICE_STATE_STOP_COPY
 #define RESUMING VFIO_DEVICE_STATE_RESUMING
 
@@ -155,4 +156,48 @@ Test(fault, device_byte_changed)
     device_destroy(device);
     device_destroy(source);
     free(data);
+}
+
+/* A write to another device at 64 KiB of the memory, which the stop finds under way, or just done. */
+static void expect_late_write(uint64_t latency_ns)
+{
+    struct device_options options = test_device_options();
+    struct fault_request request;
+    struct error error = ERROR_INIT;
+    struct device *device;
+    uint8_t *data;
+    size_t size;
+
+    test_host_init(&host);
+    host.peer_start = 65536;
+    host.peer_size = 4096;
+    options.latency_ns = latency_ns;
+    cr_assert_eq(fault_parse("p2p-not-quiesced", &request, &error), 0);
+    cr_assert_not_null(device = fault_push(&request, test_device_new(&host, &options), &error));
+    start_queue(device);
+    memcpy(host.memory,
+           &(struct dma_descriptor){
+               .opcode = DMA_OP_FILL, .length = 8, .sequence = 1, .destination = 65536, .operand = 0x77},
+           sizeof(struct dma_descriptor));
+    shared()->tail = 1;
+    write32(device, DMA_PAGE_DOORBELLS, 1);
+    cr_assert_eq(device_arc(device, RUNNING, RUNNING_P2P), 0);
+    cr_assert_eq(device_arc(device, RUNNING_P2P, STOP), 0);
+    cr_expect_eq(shared()->completed, 1);
+    cr_expect_eq(host.memory[65536], 0);
+    cr_assert_eq(device_arc(device, STOP, STOP_COPY), 0);
+    data = test_device_read_all(device, &size);
+    cr_expect_eq(host.memory[65536], 0x77);
+    device_destroy(device);
+    free(data);
+}
+
+Test(fault, p2p_not_quiesced_under_way)
+{
+    expect_late_write(20000000);
+}
+
+Test(fault, p2p_not_quiesced_just_done)
+{
+    expect_late_write(0);
 }
