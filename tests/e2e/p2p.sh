@@ -46,10 +46,17 @@ grep -q 'peer-to-peer' "$scratch/out" && fail "$name: the report has peer-to-pee
 expect 0 "kept apart" "$stopcopy" migrate --no-p2p --workload dma --at-ops 500 --device test --device test:features=stop-copy
 grep -q 'peer-to-peer' "$scratch/out" && fail "$name: the report has peer-to-peer operations"
 
-# More operations than a device takes at a time, so that some are under way or just done whenever it is stopped.
+# More operations than a device takes at a time, so that some are under way or just done when it is stopped. Where the guest is
+# starved of CPU it may have been done with all of them, and nothing is late: then once more.
 for mode in stop-copy pre-copy; do
-    expect 1 "a device that does not hold them, $mode" "$stopcopy" migrate --mode $mode --workload dma,p2p=on,depth=128 \
-        --at-ops 300 --device "test:$all,latency=20ms" --device "test:$all,latency=20ms,fault=p2p-not-quiesced"
+    name="a device that does not hold them, $mode" tries=0 status=0
+    while [ $tries -lt 4 ] && [ $status -eq 0 ]; do
+        "$stopcopy" migrate --mode $mode --workload dma,p2p=on,depth=128 --at-ops 300 --device "test:$all,latency=20ms" \
+            --device "test:$all,latency=20ms,fault=p2p-not-quiesced" >"$scratch/out" 2>"$scratch/err"
+        status=$?
+        tries=$((tries + 1))
+    done
+    [ $status -eq 1 ] || fail "$name: status $status"
     grep -q '^FAIL: guest/peer-window' "$scratch/out" || fail "$name: guest/peer-window is not the first finding"
 done
 expect_nothing_left
