@@ -6,7 +6,6 @@
 
 #include "vmm/kvm/x86/x86_private.h"
 
-#define LEAF1_ECX_XSAVE (1u << 26)
 #define LEAF7_EBX_AVX2 (1u << 5)
 #define KVM_FEATURE_CLOCKSOURCE2_BIT (1u << 3)
 #define LEAF_KVM_FEATURES 0x40000001u
@@ -30,20 +29,18 @@ static int get_xcr0(struct vcpu *vcpu, uint64_t *value)
 }
 
 /*
- * A guest whose CPUID has XSAVE sets XCR0 itself. There are hosts whose KVM lists no XSAVE and where a guest at CPL 3
- * has the processor's vector registers all the same; there XCR0 is set for it, so that KVM saves them.
+ * XCR0 is set for the guest, to what its kernel sets it to where CPUID has XSAVE. There are hosts whose KVM does not hear
+ * of the guest's own XSETBV (QEMU's TCG does not intercept it for a nested guest) and would take the vector registers
+ * away at the next entry, and hosts whose KVM lists no XSAVE and where a guest at CPL 3 has the registers all the same.
  */
 int x86_xcr0_init(struct vcpu *vcpu, struct error *error)
 {
     const uint64_t wanted = XCR0_X87 | XCR0_SSE | XCR0_AVX;
-    const struct kvm_cpuid_entry2 *leaf1 = x86_cpuid_find(vcpu->vm, 1, 0);
     struct vm_arch *arch = vcpu->vm->arch;
-    uint64_t reset, value = 0;
+    uint64_t value = 0;
 
     if (!arch->has_xcrs)
         return 0;
-    if (get_xcr0(vcpu, &reset) < 0)
-        return error_set(error, errno, "KVM_GET_XCRS");
     if (vcpu->index > 0 && !arch->xcr0_avx)
         return 0;
     if (set_xcr0(vcpu, wanted) < 0 || get_xcr0(vcpu, &value) < 0 || value != wanted) {
@@ -52,8 +49,6 @@ int x86_xcr0_init(struct vcpu *vcpu, struct error *error)
         return 0;
     }
     arch->xcr0_avx = true;
-    if (leaf1->ecx & LEAF1_ECX_XSAVE && set_xcr0(vcpu, reset) < 0)
-        return error_set(error, errno, "KVM_SET_XCRS to the reset value");
     return 0;
 }
 

@@ -67,7 +67,7 @@ int x86_cpuid_set(struct vcpu *vcpu, struct error *error);
 const struct kvm_cpuid_entry2 *x86_cpuid_find(const struct vm *vm, uint32_t function, uint32_t index);
 
 /* features.c */
-/* Sets XCR0 for the guest where it cannot do so itself. */
+/* Sets XCR0 for the guest, whose KVM may not hear of it when the guest does so itself. */
 int x86_xcr0_init(struct vcpu *vcpu, struct error *error);
 
 /* msrs.c */
