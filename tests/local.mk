@@ -13,3 +13,4 @@ include tests/unit/check/work.mk
 include tests/guest/local.mk
 include tests/e2e/local.mk
 include tests/model/local.mk
+include tests/lab/local.mk

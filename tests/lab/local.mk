@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The kernel's own VFIO under QEMU: docs/lab.md. LAB_CACHE may name a folder that several build folders share.
+LAB_CACHE ?= $(abs_top_builddir)/lab
+LAB_RESULTS = $(abs_top_builddir)/lab/check-lab.tap
+check-lab: all
+	@$(MKDIR_P) lab
+	@{ top_builddir='$(abs_top_builddir)' LAB_CACHE='$(LAB_CACHE)' $(srcdir)/tests/lab/run.sh; echo $$? >lab/status; } | \
+		tee $(LAB_RESULTS); exit $$(cat lab/status)
+.PHONY: check-lab
+
+LAB_CASES = \
+	tests/lab/cases/edu.sh \
+	tests/lab/cases/kernel.sh \
+	tests/lab/cases/mtty.sh \
+	tests/lab/cases/reference.sh
+dist_noinst_SCRIPTS += tests/lab/kernel.sh tests/lab/run.sh
+EXTRA_DIST += $(LAB_CASES) tests/lab/init tests/lab/lib.sh tests/lab/kernel.config tests/lab/kernel-debug.config \
+	tests/lab/machines/iommu tests/lab/machines/plain \
+	tests/lab/modules/lab_warn/Kbuild tests/lab/modules/lab_warn/lab_warn.c
+
+# The runner alone, against a QEMU that is not one.
+dist_check_SCRIPTS += tests/lab/runner.sh
+TESTS += tests/lab/runner.sh

@@ -1,0 +1,77 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The lab's runner against a QEMU that only writes results: whatever did not come to a good end is a failure, and each line
+# of the cases' comes out as TAP once.
+. "${top_srcdir:-.}/tests/e2e/lib.sh"
+for program in cpio busybox jq; do
+    require_program $program
+done
+
+: >"$scratch/bzImage"
+cat >"$scratch/qemu" <<'END'
+#!/bin/sh
+for word in "$@"; do
+    case $word in
+    file:*.console) echo "the console" >"${word#file:}" ;;
+    file:*.results) . "$FAKE_RESULTS" >"${word#file:}" ;;
+    esac
+done
+exit "${FAKE_STATUS:-0}"
+END
+chmod +x "$scratch/qemu"
+export LAB_QEMU="$scratch/qemu" LAB_KERNEL="$scratch/bzImage" LAB_OUT="$scratch/lab" FAKE_RESULTS="$scratch/results"
+unset LAB_KDIR LAB_MODULES LAB_DEVICE LAB_TESTS LAB_SHELL LAB_DEBUG LAB_TIMEOUT
+export top_builddir top_srcdir
+
+# lab STATUS NAME RESULTS: what the runner makes of them; its TAP is well formed.
+lab() {
+    printf '%s\n' "$3" | sed "s/.*/echo '&'/; s/^echo '!\(.*\)'/\1/" >"$FAKE_RESULTS"
+    expect "$1" "$2" "$top_srcdir/tests/lab/run.sh" kernel mtty || return
+    results=$(grep -c '^\(not \)\{0,1\}ok ' "$scratch/out")
+    grep -qx "1\.\.$results" "$scratch/out" || { fail "$name: the plan is not of $results results"; cat "$scratch/out"; }
+}
+expect_line() { grep -qxF -- "$1" "$scratch/out" || { fail "$name: does not say '$1':"; cat "$scratch/out"; }; }
+good='lab: begin kernel
+ok - one
+ok - two # SKIP not here
+lab: end kernel
+lab: begin mtty
+# a note
+ok - three
+lab: end mtty'
+
+lab 0 "all passed" "$good
+lab: done"
+expect_line "ok 2 - kernel: two # SKIP not here"
+expect_line "ok 3 - mtty: three"
+expect_line "# a note"
+lab 1 "one failed" "$good
+lab: begin other
+not ok - four
+lab: end other
+lab: done"
+expect_line "not ok 4 - other: four"
+expect_line "# | the console"
+lab 1 "the machine died between two cases" "$good"
+expect_line "not ok 4 - machine iommu: ended before its cases, status 0"
+lab 1 "the machine died in a case" "$(echo "$good" | sed '$d')"
+expect_line "not ok 4 - mtty: did not come to its end"
+lab 1 "nothing was said" ""
+LAB_TIMEOUT=1 lab 1 "no end" "$good
+!sleep 60"
+expect_line "not ok 4 - machine iommu: ran out of time"
+lab 1 "no results" "lab: begin kernel
+lab: end kernel
+lab: begin mtty
+lab: end mtty
+lab: done"
+expect_line "not ok 2 - mtty: said nothing"
+
+export LAB_TESTS=
+expect 1 "no such case" "$top_srcdir/tests/lab/run.sh" no-such-case
+expect_error "there is no case"
+LAB_KERNEL=$scratch/none expect 1 "no such kernel" "$top_srcdir/tests/lab/run.sh" kernel
+expect_error "none is not there"
+LAB_QEMU=no-such-qemu expect 1 "no QEMU" "$top_srcdir/tests/lab/run.sh" kernel
+expect_error "missing: qemu-system-x86"
+finish
