@@ -9,6 +9,7 @@ libvmm_a_SOURCES += \
 	vmm/cmd/device_open.c \
 	vmm/cmd/device_spec.c vmm/cmd/device_spec.h \
 	vmm/cmd/faults.c \
+	vmm/cmd/host_facts.c vmm/cmd/host_facts.h \
 	vmm/cmd/image.c vmm/cmd/image.h \
 	vmm/cmd/migrate.c \
 	vmm/cmd/options.c vmm/cmd/options.h \

@@ -12,6 +12,7 @@
 #include "vmm/cmd/command_error.h"
 #include "vmm/cmd/device_facts.h"
 #include "vmm/cmd/device_spec.h"
+#include "vmm/cmd/host_facts.h"
 #include "vmm/vfio/vfio_user.h"
 
 struct probe_options {
@@ -155,7 +156,27 @@ static void print_migration(const struct device_facts *facts)
     printf(", DMA logging: %s\n", yes(facts->dma_logging));
 }
 
-static void print_text(const struct vfio_device *device, const struct device_facts *facts)
+static void print_host(const struct host_facts *host)
+{
+    const struct kernel_place *place = host->place;
+
+    printf("  host: %s, driver %s, %s, IOMMU group %d", place->name, place->driver[0] ? place->driver : "(none)",
+           place->cdev[0] ? place->cdev : "no cdev", place->group);
+    for (unsigned int i = 0; i < host->member_count; i++)
+        printf("%s%s (%s)", i ? ", " : ": ", host->member[i].name,
+               host->member[i].driver[0] ? host->member[i].driver : "no driver");
+    printf("\n  host: NUMA node %s, reset by %s", place->numa_node[0] ? place->numa_node : "not known",
+           place->reset_method[0] ? place->reset_method : "nothing that sysfs names");
+    if (host->debugfs_state[0])
+        printf(", the kernel's debugfs says %s", host->debugfs_state);
+    printf("\n");
+    if (host->ats || host->pri || host->pasid)
+        printf("  hidden from the guest:%s%s%s\n", host->ats ? " ATS" : "", host->pri ? " PRI" : "",
+               host->pasid ? " PASID" : "");
+}
+
+static void print_text(const struct vfio_device *device, const struct device_facts *facts,
+                       const struct host_facts *host)
 {
     const struct vfio_user_agreement *agreement = vfio_user_get_agreement(device);
     const char *words;
@@ -163,11 +184,15 @@ static void print_text(const struct vfio_device *device, const struct device_fac
     print_identity(device, facts);
     if (agreement)
         print_agreement(agreement);
+    if (host->place)
+        print_host(host);
     print_regions(facts);
     print_irqs(facts);
     print_migration(facts);
     for (unsigned int i = 0; (words = device_facts_missing(facts, i)); i++)
         printf("  missing: %s\n", words);
+    for (unsigned int i = 0; i < host->advice_count; i++)
+        printf("  missing: %s\n", host->advice[i]);
 }
 
 static json_t *json_identity(const struct device_facts *facts)
@@ -239,7 +264,21 @@ static json_t *json_agreement(const struct vfio_user_agreement *agreement)
                      agreement->write_multiple, "stopcopy", agreement->stopcopy);
 }
 
-static int print_json(const struct vfio_device *device, const struct device_facts *facts)
+static json_t *json_host(const struct host_facts *host)
+{
+    const struct kernel_place *place = host->place;
+    json_t *members = json_array();
+
+    for (unsigned int i = 0; i < host->member_count; i++)
+        json_array_append_new(members,
+                              json_pack("{s:s,s:s}", "name", host->member[i].name, "driver", host->member[i].driver));
+    return json_pack("{s:s,s:s,s:s,s:i,s:o,s:s,s:s,s:s,s:b,s:b,s:b}", "name", place->name, "driver", place->driver,
+                     "cdev", place->cdev, "iommu_group", place->group, "iommu_group_members", members, "numa_node",
+                     place->numa_node, "reset_method", place->reset_method, "debugfs_state", host->debugfs_state,
+                     "hidden_ats", host->ats, "hidden_pri", host->pri, "hidden_pasid", host->pasid);
+}
+
+static int print_json(const struct vfio_device *device, const struct device_facts *facts, const struct host_facts *host)
 {
     const struct vfio_user_agreement *agreement = vfio_user_get_agreement(device);
     json_t *missing = json_array();
@@ -249,11 +288,15 @@ static int print_json(const struct vfio_device *device, const struct device_fact
 
     for (unsigned int i = 0; (words = device_facts_missing(facts, i)); i++)
         json_array_append_new(missing, json_string(words));
+    for (unsigned int i = 0; i < host->advice_count; i++)
+        json_array_append_new(missing, json_string(host->advice[i]));
     root = json_pack("{s:s,s:s,s:i,s:o,s:o,s:o,s:o}", "device", device->name, "backend", device->ops->name, "flags",
                      (int)facts->info.flags, "regions", json_regions(facts), "interrupts", json_irqs(facts),
                      "migration", json_migration(facts), "missing", missing);
     if (facts->config_size)
         json_object_set_new(root, "pci", json_identity(facts));
+    if (host->place)
+        json_object_set_new(root, "host", json_host(host));
     if (agreement)
         json_object_set_new(root, "vfio_user", json_agreement(agreement));
     text = json_dumps(root, JSON_INDENT(2));
@@ -269,6 +312,7 @@ static int probe(const struct probe_options *parsed, const struct device_spec *s
 {
     struct opened_device opened;
     struct device_facts facts;
+    struct host_facts host;
     struct error error = ERROR_INIT;
     int status = STATUS_INTACT;
 
@@ -276,12 +320,16 @@ static int probe(const struct probe_options *parsed, const struct device_spec *s
         return command_error("probe", &error);
     if (device_facts_collect(opened.device, &facts, &error) < 0) {
         status = command_error("probe", &error);
-    } else if (!parsed->json) {
-        print_text(opened.device, &facts);
-    } else if (print_json(opened.device, &facts) < 0) {
+        goto out;
+    }
+    host_facts_collect(opened.device, facts.migration_flags, &host);
+    if (!parsed->json) {
+        print_text(opened.device, &facts, &host);
+    } else if (print_json(opened.device, &facts, &host) < 0) {
         error_set(&error, 0, "%s: what it is cannot be written as JSON", opened.device->name);
         status = command_error("probe", &error);
     }
+out:
     if (device_close(&opened, &error) < 0)
         status = command_error("probe", &error);
     return status;

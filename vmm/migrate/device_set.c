@@ -12,6 +12,20 @@ static bool has_p2p(const struct device_set *set, size_t index)
     return set->flags[index] & VFIO_MIGRATION_P2P;
 }
 
+/* What the backend knows of the reason goes first: it is what the user can act on. */
+static int refuse_no_migration(struct vfio_device *device, size_t index, struct error *error)
+{
+    char why[ERROR_TEXT_MAX] = "";
+
+    if (device->ops->explain_no_migration)
+        device->ops->explain_no_migration(device, why, sizeof(why));
+    return error_rule(
+        error, "device/no-migration", 0,
+        "device %zu (%s) offers no migration (VFIO_DEVICE_FEATURE_MIGRATION)%s%.600s: it can be used with "
+        "stopcopy run, and probe says what is missing",
+        index, device->name, why[0] ? ": " : "", why);
+}
+
 int device_set_probe(struct device_set *set, bool no_p2p, struct error *error)
 {
     for (size_t i = 0; i < set->count; i++) {
@@ -20,11 +34,7 @@ int device_set_probe(struct device_set *set, bool no_p2p, struct error *error)
         if (migration_get_flags(device, &set->flags[i], error) < 0)
             return error_prefix(error, "device %zu (%s)", i, device->name);
         if (!(set->flags[i] & VFIO_MIGRATION_STOP_COPY))
-            return error_rule(
-                error, "device/no-migration", 0,
-                "device %zu (%s) offers no migration (VFIO_DEVICE_FEATURE_MIGRATION): it can be used with "
-                "stopcopy run, and probe says what is missing",
-                i, device->name);
+            return refuse_no_migration(device, i, error);
         if (!fsm_flags_defined(set->flags[i]))
             event_note(set->log,
                        "device %zu (%s) offers the migration flags 0x%llx, a set that the uAPI does not define", i,
