@@ -33,6 +33,7 @@ enum key {
     KEY_VERIFY,
     KEY_NO_P2P,
     KEY_VFIO,
+    KEY_DIRTY_LOG,
     KEY_TIMEOUT,
     KEY_MESSAGE_TIMEOUT,
     KEY_ARC_TIMEOUT,
@@ -78,7 +79,9 @@ static const struct known_option known[] = {
       "operations of the leading workload before each migration, and after the last (10000)", 1}},
     {OPTIONS_GUEST, {"image", KEY_IMAGE, "FILE", 0, "the guest's image", 1}},
     {0, {"console", KEY_CONSOLE, NULL, 0, "show the guest's console on standard error at the end", 1}},
-    {0, {"report", KEY_REPORT, "FORMAT[:FILE]", 0, "text, json, tap, junit or trace (repeat; text on standard output)", 2}},
+    {0,
+     {"report", KEY_REPORT, "FORMAT[:FILE]", 0, "text, json, tap, junit or trace (repeat; text on standard output)",
+      2}},
     {0, {"fault", KEY_FAULT, "NAME[,KEY=VALUE]", 0, "put a fault in on purpose (stopcopy faults lists them)", 2}},
     {OPTIONS_MIGRATE | OPTIONS_TO,
      {"mode", KEY_MODE, "stop-copy|pre-copy", 0, "send everything after the stop, or what can be before it (stop-copy)",
@@ -86,6 +89,9 @@ static const struct known_option known[] = {
     {OPTIONS_MIGRATE | OPTIONS_TO,
      {"max-downtime", KEY_MAX_DOWNTIME, "TIME", 0,
       "pre-copy: stop when what is left is estimated to take no longer (300ms)", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO,
+     {"dirty-log", KEY_DIRTY_LOG, "auto|device|iommu|all-pages|none", 0,
+      "pre-copy: whose log says what a device wrote (auto: the device's, else the IOMMU's, else all pages)", 3}},
     {OPTIONS_MIGRATE | OPTIONS_TO, {"max-rounds", KEY_MAX_ROUNDS, "N", 0, "pre-copy: rounds at most (30)", 3}},
     {OPTIONS_MIGRATE | OPTIONS_TO,
      {"on-no-convergence", KEY_NO_CONVERGENCE, "stop|give-up", 0,
@@ -253,6 +259,8 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
         chosen = choose("--verify", text, "full", "off", error);
         options->verify = chosen ? VERIFY_OFF : VERIFY_FULL;
         return chosen < 0 ? error_set(error, 0, "--verify: '%s' is none of full, deferred, off", text) : 0;
+    case KEY_DIRTY_LOG:
+        return dirty_log_parse(text, &options->precopy.dirty_log, error) < 0 ? error_prefix(error, "--dirty-log") : 0;
     case KEY_VFIO:
         return device_spec_parse_way(text, &options->way, error);
     case KEY_NO_P2P:

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/migrate/dirty_tracking.h"
 
-#include "vmm/vfio/dirty_log.h"
+#include <errno.h>
+#include <stdlib.h>
 
 static struct error *of_device(struct dirty_tracking *tracking, size_t index, struct error *error)
 {
@@ -9,37 +10,52 @@ static struct error *of_device(struct dirty_tracking *tracking, size_t index, st
     return error;
 }
 
-/* Has every device a log? */
-static int probe_devices(struct dirty_tracking *tracking, struct error *error)
+/* Whose log it is to be for each device. */
+static int choose_logs(struct dirty_tracking *tracking, struct error *error)
 {
     for (size_t i = 0; i < tracking->set->count; i++) {
-        int found = device_log_probe(tracking->set->device[i], error);
+        const char *name = tracking->set->device[i]->name;
 
-        if (found < 0) {
+        if (dirty_log_choose(tracking->set->device[i], tracking->wish, &tracking->served[i], error) < 0) {
             of_device(tracking, i, error);
             return -1;
         }
-        if (found)
+        tracking->named[i] = 0;
+        if (tracking->served[i] == DIRTY_LOG_NONE)
+            event_note(tracking->set->log, "device %zu (%s): what it writes by DMA is not tracked (--dirty-log none)",
+                       i, name);
+        if (tracking->served[i] != DIRTY_LOG_ALL_PAGES)
             continue;
         tracking->incomplete = true;
-        event_note(
-            tracking->set->log,
-            "device %zu (%s) has no log of its DMA (VFIO_DEVICE_FEATURE_DMA_LOGGING_START): all RAM is sent after "
-            "the guest was stopped, whatever --max-downtime says",
-            i, tracking->set->device[i]->name);
+        event_note(tracking->set->log,
+                   "device %zu (%s) has no log of its DMA (%s): all RAM is sent after the guest was stopped, whatever "
+                   "--max-downtime says",
+                   i, name,
+                   tracking->wish == DIRTY_LOG_ALL_PAGES ? "--dirty-log all-pages"
+                                                         : "VFIO_DEVICE_FEATURE_DMA_LOGGING_START");
     }
     return 0;
 }
 
-static int start_devices(struct dirty_tracking *tracking, struct error *error)
+static int start_device(struct dirty_tracking *tracking, size_t index, struct error *error)
 {
     const struct board *board = machine_board(tracking->machine);
+    struct vfio_device *device = tracking->set->device[index];
     struct vfio_area ranges[BOARD_RAM_RANGES_MAX];
 
+    if (tracking->served[index] == DIRTY_LOG_IOMMU)
+        return device->ops->iommu_log(device, true, error);
     for (unsigned int i = 0; i < board->ram_ranges; i++)
         ranges[i] = (struct vfio_area){.offset = board->ram[i].start, .size = board->ram[i].size};
+    return device_log_start(device, ranges, board->ram_ranges, error);
+}
+
+static int start_devices(struct dirty_tracking *tracking, struct error *error)
+{
     for (size_t i = 0; i < tracking->set->count; i++) {
-        if (device_log_start(tracking->set->device[i], ranges, board->ram_ranges, error) < 0) {
+        if (tracking->served[i] == DIRTY_LOG_NONE)
+            continue;
+        if (start_device(tracking, i, error) < 0) {
             of_device(tracking, i, error);
             return -1;
         }
@@ -60,7 +76,7 @@ static int start_memory(struct dirty_tracking *tracking, struct error *error)
 
 int dirty_tracking_start(struct dirty_tracking *tracking, struct error *error)
 {
-    if (probe_devices(tracking, error) < 0)
+    if (choose_logs(tracking, error) < 0)
         return -1;
     if (tracking->incomplete)
         return 0;
@@ -70,16 +86,42 @@ int dirty_tracking_start(struct dirty_tracking *tracking, struct error *error)
     return -1;
 }
 
+static int report(struct vfio_device *device, enum dirty_log log, const struct board_ram *ram, uint64_t *bitmap,
+                  struct error *error)
+{
+    if (log == DIRTY_LOG_IOMMU)
+        return device->ops->iommu_log_report(device, ram->start, ram->size, DEVICE_LOG_PAGE_SIZE, bitmap, error);
+    return log == DIRTY_LOG_DEVICE ? device_log_report(device, ram->start, ram->size, bitmap, error) : 0;
+}
+
+/* What one device's log names of one range joins the others', and is counted. */
+static int take_range(struct dirty_tracking *tracking, size_t index, const struct board_ram *ram, uint64_t *words,
+                      struct error *error)
+{
+    struct vfio_device *device = tracking->set->device[index];
+    uint64_t count = (ram->size / DEVICE_LOG_PAGE_SIZE + 63) / 64;
+    uint64_t *named = calloc(count, sizeof(*named));
+    int status;
+
+    if (!named)
+        return error_set(error, ENOMEM, "taking a dirty log");
+    status = report(device, tracking->served[index], ram, named, error);
+    if (status == 0)
+        status = device_log_take_own(device, ram->start, ram->size, named, error);
+    for (uint64_t i = 0; !status && i < count; i++) {
+        tracking->named[index] += (unsigned int)__builtin_popcountll(named[i]);
+        words[i] |= named[i];
+    }
+    free(named);
+    return status;
+}
+
 static int take_device(struct dirty_tracking *tracking, size_t index, struct page_set *pages, struct error *error)
 {
     const struct board *board = machine_board(tracking->machine);
-    struct vfio_device *device = tracking->set->device[index];
 
     for (unsigned int range = 0; range < board->ram_ranges; range++) {
-        const struct board_ram *ram = &board->ram[range];
-
-        if (device_log_report(device, ram->start, ram->size, pages->words[range], error) < 0 ||
-            device_log_take_own(device, ram->start, ram->size, pages->words[range], error) < 0) {
+        if (take_range(tracking, index, &board->ram[range], pages->words[range], error) < 0) {
             of_device(tracking, index, error);
             return -1;
         }
@@ -106,6 +148,14 @@ int dirty_tracking_take(struct dirty_tracking *tracking, struct page_set *pages,
     return 0;
 }
 
+static int stop_device(struct dirty_tracking *tracking, size_t index, struct error *error)
+{
+    struct vfio_device *device = tracking->set->device[index];
+
+    return tracking->served[index] == DIRTY_LOG_IOMMU ? device->ops->iommu_log(device, false, error)
+                                                      : device_log_stop(device, error);
+}
+
 void dirty_tracking_stop(struct dirty_tracking *tracking)
 {
     const struct board *board = machine_board(tracking->machine);
@@ -117,8 +167,13 @@ void dirty_tracking_stop(struct dirty_tracking *tracking)
             event_error(tracking->set->log, &error);
     }
     for (size_t i = 0; i < tracking->set->count; i++) {
-        if (tracking->started[i] && device_log_stop(tracking->set->device[i], &error) < 0)
+        if (!tracking->started[i])
+            continue;
+        if (stop_device(tracking, i, &error) < 0)
             event_error(tracking->set->log, of_device(tracking, i, &error));
+        event_note(tracking->set->log, "device %zu (%s): its dirty log was %s, and named %llu pages", i,
+                   tracking->set->device[i]->name, tracking->served[i] == DIRTY_LOG_DEVICE ? "its own" : "the IOMMU's",
+                   (unsigned long long)tracking->named[i]);
         tracking->started[i] = false;
     }
 }

@@ -9,13 +9,17 @@
 
 #include "vmm/migrate/device_set.h"
 #include "vmm/migrate/page_set.h"
+#include "vmm/vfio/dirty_log.h"
 
 struct dirty_tracking {
     struct machine *machine;
     struct device_set *set;
     bool ignore_devices; /* a fault put in on purpose: what the devices' logs have is not asked for */
-    bool incomplete;     /* a device has no log: everything that it can reach counts as written */
-    unsigned int ranges; /* of RAM whose log was started in KVM */
+    enum dirty_log wish; /* for every device */
+    enum dirty_log served[BOARD_DEVICES_MAX];
+    uint64_t named[BOARD_DEVICES_MAX]; /* pages that the device's log named since the start, each taking by itself */
+    bool incomplete;                   /* a device has no log: everything that it can reach counts as written */
+    unsigned int ranges;               /* of RAM whose log was started in KVM */
     bool started[BOARD_DEVICES_MAX];
 };
 

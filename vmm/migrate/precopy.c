@@ -39,8 +39,10 @@ struct precopy *precopy_new(const struct precopy_config *config, struct error *e
     }
     precopy->config = *config;
     precopy->bandwidth = BANDWIDTH_GUESS;
-    precopy->tracking = (struct dirty_tracking){
-        .machine = config->machine, .set = config->set, .ignore_devices = config->ignore_device_logs};
+    precopy->tracking = (struct dirty_tracking){.machine = config->machine,
+                                                .set = config->set,
+                                                .ignore_devices = config->ignore_device_logs,
+                                                .wish = config->limits.dirty_log};
     precopy->data = malloc(STREAM_DATA_MAX);
     if (!precopy->data) {
         error_set(error, ENOMEM, "preparing the rounds of pre-copy");

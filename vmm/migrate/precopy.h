@@ -10,12 +10,14 @@
 #include "vmm/migrate/device_set.h"
 #include "vmm/migrate/ram.h"
 #include "vmm/migrate/stream.h"
+#include "vmm/vfio/dirty_log.h"
 
 #define PRECOPY_ROUNDS_MAX 10000u
 
 struct precopy_limits {
     uint64_t max_downtime_ns; /* of the estimate at which the guest is stopped */
     unsigned int max_rounds;  /* after so many it does not converge */
+    enum dirty_log dirty_log; /* whose log says what a device wrote */
     bool give_up;             /* then the migration is cancelled; else the guest is stopped all the same */
 };
 

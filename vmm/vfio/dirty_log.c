@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Bytes of IOVAs in one report: a bitmap of 32 KiB, which every backend and server takes. */
 #define REPORT_SIZE (UINT64_C(1) << 30)
@@ -11,6 +12,54 @@
 static bool unknown_feature(const struct error *error)
 {
     return error->number == ENOTTY || error->number == EINVAL || error->number == EOPNOTSUPP;
+}
+
+static const char *const log_names[] = {
+    [DIRTY_LOG_AUTO] = "auto",           [DIRTY_LOG_DEVICE] = "device", [DIRTY_LOG_IOMMU] = "iommu",
+    [DIRTY_LOG_ALL_PAGES] = "all-pages", [DIRTY_LOG_NONE] = "none",
+};
+
+const char *dirty_log_name(enum dirty_log log)
+{
+    return log_names[log];
+}
+
+int dirty_log_parse(const char *text, enum dirty_log *log, struct error *error)
+{
+    for (unsigned int i = 0; i < sizeof(log_names) / sizeof(log_names[0]); i++) {
+        if (!strcmp(text, log_names[i])) {
+            *log = (enum dirty_log)i;
+            return 0;
+        }
+    }
+    return error_set(error, 0, "'%s' is none of auto, device, iommu, all-pages and none", text);
+}
+
+static bool iommu_is_exact(struct vfio_device *device)
+{
+    return device->ops->iommu_log_is_exact && device->ops->iommu_log_is_exact(device);
+}
+
+int dirty_log_choose(struct vfio_device *device, enum dirty_log wish, enum dirty_log *chosen, struct error *error)
+{
+    int own = 0;
+
+    *chosen = wish;
+    if (wish == DIRTY_LOG_AUTO || wish == DIRTY_LOG_DEVICE)
+        own = device_log_probe(device, error);
+    if (own < 0)
+        return -1;
+    if (wish == DIRTY_LOG_AUTO)
+        *chosen = own ? DIRTY_LOG_DEVICE : iommu_is_exact(device) ? DIRTY_LOG_IOMMU : DIRTY_LOG_ALL_PAGES;
+    else if (wish == DIRTY_LOG_DEVICE && !own)
+        return error_set(error, EOPNOTSUPP,
+                         "%s: it has no log of its DMA (VFIO_DEVICE_FEATURE_DMA_LOGGING_START), and --dirty-log device "
+                         "was given",
+                         device->name);
+    else if (wish == DIRTY_LOG_IOMMU && !device->ops->iommu_log)
+        return error_set(error, EOPNOTSUPP, "%s: there is no IOMMU before it, and --dirty-log iommu was given",
+                         device->name);
+    return 0;
 }
 
 int device_log_probe(struct vfio_device *device, struct error *error)

@@ -10,6 +10,23 @@
 
 #define DEVICE_LOG_PAGE_SIZE 4096u
 
+/* Whose log says what a device wrote. */
+enum dirty_log {
+    DIRTY_LOG_AUTO,   /* the first that there is of the device's, the IOMMU's own, and all pages */
+    DIRTY_LOG_DEVICE, /* VFIO_DEVICE_FEATURE_DMA_LOGGING_START */
+    DIRTY_LOG_IOMMU, /* of the page table (IOMMU_HWPT_GET_DIRTY_BITMAP), or of the container (VFIO_IOMMU_DIRTY_PAGES) */
+    DIRTY_LOG_ALL_PAGES, /* every page counts as written */
+    DIRTY_LOG_NONE,      /* none does: for a device without DMA */
+};
+
+/* "auto", "device", "iommu", "all-pages", "none". dirty_log_parse returns 0, or -1 with the names that there are. */
+const char *dirty_log_name(enum dirty_log log);
+int dirty_log_parse(const char *text, enum dirty_log *log, struct error *error);
+
+/* Which it is to be for this device; never DIRTY_LOG_AUTO. Fails where the one that is wished for is not to be had; the
+ * IOMMU's, which only trying tells, when it is started. */
+int dirty_log_choose(struct vfio_device *device, enum dirty_log wish, enum dirty_log *chosen, struct error *error);
+
 /* Has the device such a log? Returns 1, 0, or -1 where it cannot be asked. */
 int device_log_probe(struct vfio_device *device, struct error *error);
 

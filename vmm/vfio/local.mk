@@ -23,4 +23,4 @@ libvmm_a_SOURCES += \
 	vmm/vfio/vfio_user_info.c \
 	vmm/vfio/vfio_user_migration.c \
 	vmm/vfio/vfio_user_version.c
-EXTRA_DIST += docs/vfio-user.md
+EXTRA_DIST += docs/kernel-vfio.md docs/vfio-user.md

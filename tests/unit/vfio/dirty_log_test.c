@@ -139,3 +139,57 @@ Test(device_log, of_the_vmm_is_joined_where_the_backend_has_one)
     fake.device.ops = &ops_with_own;
     cr_expect(device_log_take_own(&fake.device, 0, 64 * 4096, bitmap, &error) == 0 && bitmap[0] == 5);
 }
+
+static bool iommu_exact(struct vfio_device *device)
+{
+    (void)device;
+    return true;
+}
+
+static int iommu_log(struct vfio_device *device, bool on, struct error *error)
+{
+    (void)device, (void)on, (void)error;
+    return 0;
+}
+
+Test(dirty_log, auto_takes_the_devices_then_the_iommus_own_then_all_pages)
+{
+    static const struct vfio_device_ops ops_exact = {
+        .feature = feature, .iommu_log = iommu_log, .iommu_log_is_exact = iommu_exact};
+    static const struct vfio_device_ops ops_vague = {.feature = feature, .iommu_log = iommu_log};
+    struct fake fake = {.device = {.ops = &ops_exact}};
+    enum dirty_log chosen;
+
+    cr_expect(dirty_log_choose(&fake.device, DIRTY_LOG_AUTO, &chosen, NULL) == 0 && chosen == DIRTY_LOG_DEVICE);
+    fake.probe_error = ENOTTY;
+    cr_expect(dirty_log_choose(&fake.device, DIRTY_LOG_AUTO, &chosen, NULL) == 0 && chosen == DIRTY_LOG_IOMMU);
+    fake.device.ops = &ops_vague;
+    cr_expect(dirty_log_choose(&fake.device, DIRTY_LOG_AUTO, &chosen, NULL) == 0 && chosen == DIRTY_LOG_ALL_PAGES);
+    cr_expect(dirty_log_choose(&fake.device, DIRTY_LOG_IOMMU, &chosen, NULL) == 0 && chosen == DIRTY_LOG_IOMMU);
+}
+
+Test(dirty_log, one_that_was_wished_for_and_is_not_there_is_refused)
+{
+    struct fake fake = {.device = {.ops = &ops}, .probe_error = ENOTTY};
+    struct error error = ERROR_INIT;
+    enum dirty_log chosen;
+
+    cr_expect(dirty_log_choose(&fake.device, DIRTY_LOG_DEVICE, &chosen, &error) == -1);
+    cr_expect(strstr(error.text, "no log of its DMA"), "%s", error.text);
+    cr_expect(dirty_log_choose(&fake.device, DIRTY_LOG_IOMMU, &chosen, &error) == -1);
+    cr_expect(strstr(error.text, "no IOMMU"), "%s", error.text);
+    cr_expect(dirty_log_choose(&fake.device, DIRTY_LOG_NONE, &chosen, &error) == 0 && chosen == DIRTY_LOG_NONE);
+    fake.probe_error = ETIMEDOUT;
+    cr_expect(dirty_log_choose(&fake.device, DIRTY_LOG_AUTO, &chosen, &error) == -1 && error.number == ETIMEDOUT);
+}
+
+Test(dirty_log, is_chosen_by_its_name)
+{
+    struct error error = ERROR_INIT;
+    enum dirty_log log;
+
+    for (unsigned int i = DIRTY_LOG_AUTO; i <= DIRTY_LOG_NONE; i++)
+        cr_expect(dirty_log_parse(dirty_log_name((enum dirty_log)i), &log, &error) == 0 && log == (enum dirty_log)i);
+    cr_expect(dirty_log_parse("kvm", &log, &error) == -1);
+    cr_expect(strstr(error.text, "auto, device, iommu, all-pages and none"), "%s", error.text);
+}
