@@ -158,11 +158,11 @@ static void log_in_flight(struct vmm_process *process, unsigned int leg, const s
     }
 }
 
-static void watch_blackout(struct vmm_process *process)
+static void watch_blackout(struct vmm_process *process, struct proof_resume *resume)
 {
     uint64_t blackout;
 
-    if (!process->received || process->blackout_known)
+    if (!proof_resume_watch(resume, process->start, process->now))
         return;
     blackout = proof_blackout_ns(process->start, process->now);
     if (!blackout)
@@ -177,6 +177,7 @@ static void watch_blackout(struct vmm_process *process)
 static void measure_blackout(struct vmm_process *process)
 {
     struct deadline deadline = deadline_in_ms(BLACKOUT_TIMEOUT_MS);
+    struct proof_resume resume = {{0}};
 
     if (!machine_board(process->machine)->wishes.clock)
         return;
@@ -185,7 +186,7 @@ static void measure_blackout(struct vmm_process *process)
 
         nanosleep(&pause, NULL);
         if (machine_progress(process->machine, process->now, NULL) == 0)
-            watch_blackout(process);
+            watch_blackout(process, &resume);
     }
     if (!process->blackout_known)
         event_not_proven(process->config->log, false,

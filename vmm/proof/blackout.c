@@ -20,11 +20,12 @@ static bool gap_fits(const struct progress_gap *gap, uint64_t paused_at, const s
 
 /*
  * The first gap entered after the pause that began at or after the last sample. It may begin after it, where the vCPU
- * was paused between taking a sample and publishing it; one that began before it was entered late.
+ * was paused between taking a sample and publishing it; one that began before it was entered late. Up to the sample that
+ * was published late there may be a gap, too, and ours then follows without a sample between: the longer of the two.
  */
 static uint64_t gap_cycles(const struct progress_clock *paused, const struct progress_clock *resumed)
 {
-    uint64_t number = paused->gap_count;
+    uint64_t number = paused->gap_count, longest = 0, end = 0;
 
     if (resumed->gap_count < number)
         return 0;
@@ -34,10 +35,15 @@ static uint64_t gap_cycles(const struct progress_clock *paused, const struct pro
     for (; number < resumed->gap_count; number++) {
         const struct progress_gap *gap = &resumed->gaps[number % PROGRESS_GAPS];
 
-        if (gap_fits(gap, paused->last_tsc, resumed))
-            return gap->end - gap->start;
+        if (!gap_fits(gap, paused->last_tsc, resumed))
+            continue;
+        if (end && gap->start != end)
+            break;
+        if (gap->end - gap->start > longest)
+            longest = gap->end - gap->start;
+        end = gap->end;
     }
-    return 0;
+    return longest;
 }
 
 static uint64_t vcpu_blackout_ns(const struct progress_clock *paused, const struct progress_clock *resumed, uint64_t hz)
@@ -66,4 +72,19 @@ uint64_t proof_blackout_ns(const struct proof_snapshot *paused, const struct pro
             longest = ns;
     }
     return longest;
+}
+
+bool proof_resume_watch(struct proof_resume *resume, const struct proof_snapshot *paused,
+                        const struct proof_snapshot *now)
+{
+    bool all = now->vcpus >= paused->vcpus;
+
+    for (uint32_t i = 0; i < paused->vcpus && i < now->vcpus; i++) {
+        uint64_t sample = now->clock[i].last_tsc;
+
+        if (!resume->first[i] && sample > paused->clock[i].last_tsc)
+            resume->first[i] = sample;
+        all &= resume->first[i] && sample > resume->first[i];
+    }
+    return all;
 }

@@ -125,6 +125,17 @@ uint64_t proof_model_peer_operations(const struct proof_model *model);
 uint64_t proof_model_peer_operations_in(const struct proof_model *model, uint64_t first, uint64_t end);
 
 /*
+ * Which vCPUs have been seen to work again. The first sample that a vCPU publishes after the pause may be one that it took
+ * before it: only the second is known to be of after it, and to have its gap entered. Begins zeroed.
+ */
+struct proof_resume {
+    uint64_t first[PROGRESS_VCPUS_MAX]; /* the first sample past that of the pause, 0 for none yet */
+};
+/* Looks at what the guest has published by now. Returns whether every vCPU works again. */
+bool proof_resume_watch(struct proof_resume *resume, const struct proof_snapshot *paused,
+                        const struct proof_snapshot *now);
+
+/*
  * The blackout as the guest saw it: the gap in the clock samples of each vCPU that began at the sample which was the
  * last at the pause; the longest of all vCPUs, in nanoseconds. Returns 0 when no vCPU has published a sample past the
  * pause yet. A vCPU that entered no gap was out for less than PROGRESS_GAP_MIN_US, and counts with the time to its

@@ -259,6 +259,32 @@ Test(blackout, after_too_many_gaps_it_is_looked_for_in_the_longest)
     cr_expect_eq(proof_blackout_ns(&paused, &resumed), 0);
 }
 
+Test(blackout, a_sample_that_was_published_late_is_not_taken_for_the_resume)
+{
+    struct proof_resume resume = {{0}};
+
+    paused.vcpus = resumed.vcpus = 2;
+    paused.clock[1].last_tsc = 1100000;
+    cr_expect_not(proof_resume_watch(&resume, &paused, &paused));
+    /* Taken before the pause, seen after it: once or often. */
+    resumed.clock[0].last_tsc = 1000001;
+    resumed.clock[1].last_tsc = 1100001;
+    cr_expect_not(proof_resume_watch(&resume, &paused, &resumed));
+    cr_expect_not(proof_resume_watch(&resume, &paused, &resumed));
+    resumed.clock[0].last_tsc = 90000000;
+    cr_expect_not(proof_resume_watch(&resume, &paused, &resumed), "the other vCPU does not work yet");
+    resumed.clock[1].last_tsc = 90000000;
+    cr_expect(proof_resume_watch(&resume, &paused, &resumed));
+}
+
+Test(blackout, a_gap_up_to_a_sample_that_was_published_late_does_not_hide_the_pause)
+{
+    add_gap(0, 1000000, 1300000);
+    add_gap(0, 1300000, 13000000);
+    add_gap(0, 20000000, 80000000);
+    cr_expect_eq(proof_blackout_ns(&paused, &resumed), 11700000);
+}
+
 Test(blackout, gaps_that_cannot_be_are_left_out)
 {
     add_gap(0, 2000000, 1500000);
