@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 struct report_leg {
     json_t *object; /* the leg's object in the report; NULL where no event is of this leg */
@@ -52,6 +53,11 @@ bool report_chain_has_digest(const json_t *chain);
 json_t *report_switchover(const json_t *phases);
 /* verdict.c: "dma, device in slot 1, queue 0". Returns name. */
 const char *report_name_chain(const json_t *chain, char name[static 96]);
+
+/* print_text.c: the verdict in a line, without the line's end; and the words of a manifest's command, as a shell takes them,
+ * each after a space. */
+void report_print_verdict(const json_t *report, FILE *file);
+void report_print_command(const json_t *manifest, FILE *file);
 
 /* verdict.c: sets verdict, status, incomplete_because, and adds findings that the evidence makes where nobody did. */
 void report_judge(struct report_builder *builder);

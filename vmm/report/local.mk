@@ -8,12 +8,15 @@ libvmm_a_SOURCES += \
 	vmm/report/guest.c \
 	vmm/report/kernel_log.c vmm/report/kernel_log.h \
 	vmm/report/legs.c \
+	vmm/report/html.h vmm/report/html_states.c vmm/report/html_timeline.c \
+	vmm/report/print_html.c \
 	vmm/report/print_junit.c \
 	vmm/report/print_tap.c \
 	vmm/report/print_text.c \
 	vmm/report/print_trace.c \
 	vmm/report/report.h \
 	vmm/report/switchover.c \
+	vmm/report/units.c vmm/report/units.h \
 	vmm/report/verdict.c \
 	vmm/report/write.c
 EXTRA_DIST += docs/check.md docs/rules.md docs/report.md docs/report.schema.json

@@ -4,55 +4,9 @@
 
 #include "vmm/report/builder.h"
 #include "vmm/report/report.h"
+#include "vmm/report/units.h"
 
 #define LEGS_LISTED 20 /* of more legs than this the first and the last half are listed */
-
-/* Three digits of a number in the unit that fits it; the first unit takes no fraction. */
-static void format_unit(double number, double factor, const char *const *unit, char text[static 32])
-{
-    const char *const *first = unit;
-    int decimals;
-
-    for (; number >= factor && unit[1]; unit++)
-        number /= factor;
-    decimals = unit == first || number >= 99.95 ? 0 : number >= 9.995 ? 1 : 2;
-    snprintf(text, 32, "%.*f %s", decimals, number, *unit);
-}
-
-static const char *format_time(json_int_t ns, char text[static 32])
-{
-    static const char *const units[] = {"ns", "us", "ms", "s", NULL};
-
-    format_unit((double)ns, 1000, units, text);
-    return text;
-}
-
-static const char *format_bytes(json_int_t bytes, char text[static 32])
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", NULL};
-
-    format_unit((double)bytes, 1024, units, text);
-    return text;
-}
-
-/* A number that may not be known. */
-static const char *time_of(const json_t *object, const char *name, char text[static 32])
-{
-    return report_knows(object, name) ? format_time(report_number(object, name), text) : "not known";
-}
-
-static const char *bytes_of(const json_t *object, const char *name, char text[static 32])
-{
-    return report_knows(object, name) ? format_bytes(report_number(object, name), text) : "not known";
-}
-
-static const char *count_of(const json_t *object, const char *name, char text[static 32])
-{
-    if (!report_knows(object, name))
-        return "not known";
-    snprintf(text, 32, "%lld", report_number(object, name));
-    return text;
-}
 
 /* A word as a shell would take it. */
 static void print_word(FILE *file, const char *word)
@@ -69,19 +23,25 @@ static void print_word(FILE *file, const char *word)
     fputc('\'', file);
 }
 
+void report_print_command(const json_t *manifest, FILE *file)
+{
+    json_t *word;
+    size_t i;
+
+    json_array_foreach (json_object_get(manifest, "command"), i, word)
+        print_word(file, json_string_value(word));
+}
+
 static void print_manifest(const json_t *report, FILE *file)
 {
     const json_t *manifest = json_object_get(report, "manifest");
-    json_t *word;
-    size_t i;
 
     if (!json_is_object(manifest)) {
         fputs("stopcopy, with no word of what ran\n", file);
         return;
     }
     fprintf(file, "stopcopy %s, %s\n  command:", report_text(manifest, "version"), report_text(manifest, "time"));
-    json_array_foreach (json_object_get(manifest, "command"), i, word)
-        print_word(file, json_string_value(word));
+    report_print_command(manifest, file);
     fprintf(file, "\n  seed:    %s\n  kernel:  %s\n  CPU:     %s\n", report_text(manifest, "seed"),
             report_text(manifest, "kernel"), report_text(manifest, "cpu"));
 }
@@ -100,8 +60,8 @@ static void print_phases(const json_t *report, FILE *file)
         char at_text[32], time_text[32], bytes_text[32];
 
         fprintf(file, "  %-26s %-12s %12s %12s %12s\n", report_text(phase, "name"), report_text(phase, "role"),
-                format_time(at < 0 ? 0 : at, at_text), format_time(ns < 0 ? 0 : ns, time_text),
-                report_number(phase, "bytes") ? format_bytes(report_number(phase, "bytes"), bytes_text) : "");
+                units_time(at < 0 ? 0 : at, at_text), units_time(ns < 0 ? 0 : ns, time_text),
+                report_number(phase, "bytes") ? units_bytes(report_number(phase, "bytes"), bytes_text) : "");
     }
 }
 
@@ -138,11 +98,11 @@ static void print_device(const json_t *device, FILE *file)
 
     fprintf(file, "\nDevice %lld: %s\n", report_number(device, "index"), report_text(device, "name"));
     fprintf(file, "  state %s; operations: %s before, %s after, %s in flight at the stop\n",
-            bytes_of(device, "state_bytes", state), count_of(device, "ops_before", before),
-            count_of(device, "ops_after", after), count_of(device, "in_flight_at_stop", in_flight));
+            units_bytes_of(device, "state_bytes", state), units_count_of(device, "ops_before", before),
+            units_count_of(device, "ops_after", after), units_count_of(device, "in_flight_at_stop", in_flight));
     json_array_foreach (json_object_get(device, "arcs"), i, arc) {
         snprintf(arc_text, sizeof(arc_text), "%.32s -> %.32s", report_text(arc, "from"), report_text(arc, "to"));
-        fprintf(file, "  %-40s %-12s %12s\n", arc_text, report_text(arc, "role"), time_of(arc, "ns", time));
+        fprintf(file, "  %-40s %-12s %12s\n", arc_text, report_text(arc, "role"), units_time_of(arc, "ns", time));
     }
 }
 
@@ -150,9 +110,9 @@ static void print_leg(const json_t *leg, FILE *file)
 {
     char downtime[32], blackout[32], before[32], after[32];
 
-    fprintf(file, "  %9lld %12s %12s %14s %14s\n", report_number(leg, "leg") + 1, time_of(leg, "downtime_ns", downtime),
-            time_of(leg, "blackout_ns", blackout), count_of(leg, "ops_before", before),
-            count_of(leg, "ops_after", after));
+    fprintf(file, "  %9lld %12s %12s %14s %14s\n", report_number(leg, "leg") + 1,
+            units_time_of(leg, "downtime_ns", downtime), units_time_of(leg, "blackout_ns", blackout),
+            units_count_of(leg, "ops_before", before), units_count_of(leg, "ops_after", after));
 }
 
 static void print_legs(const json_t *report, FILE *file)
@@ -175,9 +135,9 @@ static void print_legs(const json_t *report, FILE *file)
         else if (i == LEGS_LISTED / 2)
             fprintf(file, "  ... %zu more, see the JSON report\n", json_array_size(legs) - LEGS_LISTED);
     }
-    fprintf(file, "  %9s %12s %12s\n  %9s %12s %12s\n", "median", time_of(downtime, "median", text[0]),
-            time_of(blackout, "median", text[1]), "worst", time_of(downtime, "worst", text[2]),
-            time_of(blackout, "worst", text[3]));
+    fprintf(file, "  %9s %12s %12s\n  %9s %12s %12s\n", "median", units_time_of(downtime, "median", text[0]),
+            units_time_of(blackout, "median", text[1]), "worst", units_time_of(downtime, "worst", text[2]),
+            units_time_of(blackout, "worst", text[3]));
 }
 
 static void print_numbers(const json_t *report, FILE *file)
@@ -189,10 +149,11 @@ static void print_numbers(const json_t *report, FILE *file)
     if (json_array_size(json_object_get(report, "legs")))
         fprintf(file,
                 "\nDowntime %s (source paused to destination running), blackout %s (what the guest saw), total %s\n",
-                time_of(report, "downtime_ns", text[0]), time_of(guest, "blackout_ns", text[1]),
-                time_of(report, "total_ns", text[2]));
+                units_time_of(report, "downtime_ns", text[0]), units_time_of(guest, "blackout_ns", text[1]),
+                units_time_of(report, "total_ns", text[2]));
     if (report_knows(ram, "bytes"))
-        fprintf(file, "RAM sent: %s in %s pages\n", bytes_of(ram, "bytes", text[0]), count_of(ram, "pages", text[1]));
+        fprintf(file, "RAM sent: %s in %s pages\n", units_bytes_of(ram, "bytes", text[0]),
+                units_count_of(ram, "pages", text[1]));
     json_object_foreach ((json_t *)json_object_get(report, "facts"), name, value)
         fprintf(file, "%s: %lld\n", name, json_integer_value(value));
 }
@@ -316,18 +277,17 @@ static void print_pass(const json_t *report, FILE *file)
     if (migrations)
         fprintf(file, "%lld migration%s, downtime %s%s; ", migrations, migrations > 1 ? "s" : "",
                 migrations > 1 ? "at worst " : "",
-                time_of(json_object_get(json_object_get(report, "summary"), "downtime_ns"), "worst", text));
+                units_time_of(json_object_get(json_object_get(report, "summary"), "downtime_ns"), "worst", text));
     if (json_array_size(chains))
         fprintf(file, "the guest's work is intact in %zu chains", json_array_size(chains));
     else
         fputs("every rule that was tried held", file);
 }
 
-static void print_verdict(const json_t *report, FILE *file)
+void report_print_verdict(const json_t *report, FILE *file)
 {
     const json_t *reasons = json_object_get(report, "incomplete_because");
 
-    fputc('\n', file);
     if (strcmp(report_text(report, "verdict"), "fail") == 0) {
         print_fail(report, file);
     } else if (strcmp(report_text(report, "verdict"), "pass") == 0) {
@@ -338,7 +298,6 @@ static void print_verdict(const json_t *report, FILE *file)
         fprintf(file, "INCOMPLETE: %s", first ? first : "there is no report");
         print_more(json_array_size(reasons), file);
     }
-    fputc('\n', file);
 }
 
 int report_print_text(json_t *report, FILE *file)
@@ -359,6 +318,8 @@ int report_print_text(json_t *report, FILE *file)
     print_findings(report, file);
     if (*report_text(report, "outcome"))
         fprintf(file, "\nOutcome: %s: %s\n", report_text(report, "outcome"), report_text(report, "outcome_text"));
-    print_verdict(report, file);
+    fputc('\n', file);
+    report_print_verdict(report, file);
+    fputc('\n', file);
     return ferror(file) ? -1 : 0;
 }

@@ -26,7 +26,7 @@ struct report_target {
     char file[4096]; /* "" for standard output */
 };
 
-/* errno EINVAL where there is no such format: text, json, tap, junit, trace. */
+/* errno EINVAL where there is no such format: text, json, tap, junit, trace, html. */
 int report_parse_target(const char *text, struct report_target *target, struct error *error);
 
 /* The report as one JSON object, with the members that docs/report.md lists, made from the events (borrowed). NULL
@@ -44,6 +44,8 @@ int report_print_junit(json_t *report, FILE *file);
 /* Phases, arcs, pauses and findings as trace events (JSON, as Perfetto and chrome://tracing read), with a track for each end,
  * each device and the guest. */
 int report_print_trace(json_t *report, FILE *file);
+/* One HTML page with all of it and pictures, which needs nothing else. */
+int report_print_html(json_t *report, FILE *file);
 /* Prints it in the target's format. A file is written whole under another name beside it and then renamed; what is no
  * regular file (a pipe, /dev/stderr) is written to as it is. */
 int report_write(json_t *report, const struct report_target *target, struct error *error);

@@ -25,7 +25,7 @@ static const struct report_format {
     report_printer print;
 } formats[] = {
     {"text", report_print_text},   {"json", print_json},          {"tap", report_print_tap},
-    {"junit", report_print_junit}, {"trace", report_print_trace},
+    {"junit", report_print_junit}, {"trace", report_print_trace}, {"html", report_print_html},
 };
 
 static const struct report_format *find_format(const char *name)
@@ -44,10 +44,10 @@ int report_parse_target(const char *text, struct report_target *target, struct e
 
     memset(target, 0, sizeof(*target));
     if (length >= sizeof(target->format))
-        return error_set(error, EINVAL, "--report %s: the formats are text, json, tap, junit and trace", text);
+        return error_set(error, EINVAL, "--report %s: the formats are text, json, tap, junit, trace and html", text);
     memcpy(target->format, text, length);
     if (!find_format(target->format))
-        return error_set(error, EINVAL, "--report %s: the formats are text, json, tap, junit and trace", text);
+        return error_set(error, EINVAL, "--report %s: the formats are text, json, tap, junit, trace and html", text);
     if (text[length] && !*file)
         return error_set(error, EINVAL, "--report %s: no file after the colon", text);
     if (strlen(file) >= sizeof(target->file))

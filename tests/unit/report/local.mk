@@ -5,9 +5,9 @@ tests_unit_report_sample_report_SOURCES = \
 	tests/unit/report/sample.c tests/unit/report/sample.h \
 	tests/unit/report/sample_report.c
 tests_unit_report_sample_report_LDADD = $(VMM_LIBS)
-dist_check_SCRIPTS += tests/unit/report/formats.sh tests/unit/report/schema.sh tests/unit/report/text.sh
+dist_check_SCRIPTS += tests/unit/report/formats.sh tests/unit/report/html.sh tests/unit/report/schema.sh tests/unit/report/text.sh
 EXTRA_DIST += tests/unit/report/sample.txt
-TESTS += tests/unit/report/formats.sh tests/unit/report/schema.sh tests/unit/report/text.sh
+TESTS += tests/unit/report/formats.sh tests/unit/report/html.sh tests/unit/report/schema.sh tests/unit/report/text.sh
 
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/report/report
