@@ -9,6 +9,7 @@ include tests/unit/board/local.mk
 include tests/unit/proof/local.mk
 include tests/unit/report/local.mk
 include tests/unit/migrate/local.mk
+include tests/unit/check/local.mk
 include tests/unit/check/work.mk
 include tests/guest/local.mk
 include tests/e2e/local.mk

@@ -83,8 +83,8 @@ int check_go(struct check_context *context, unsigned int state, struct error *er
         return -1;
     }
     if (answer.state != state)
-        return error_set(error, 0, "set to %s it is in %s", migration_state_name(state),
-                         migration_state_name(answer.state));
+        return error_rule(error, "fsm/state-read-back", 0, "set to %s it is in %s", migration_state_name(state),
+                          migration_state_name(answer.state));
     return 0;
 }
 

@@ -84,6 +84,25 @@ static int discover(struct check_context *context, struct error *error)
     return 0;
 }
 
+static bool server_is_gone(struct check_context *context)
+{
+    struct pollfd poll_fd = {.events = POLLIN};
+
+    if (!context->device)
+        return true;
+    poll_fd.fd = context->device->ops->gone_fd(context->device);
+    return poll_fd.fd >= 0 && poll(&poll_fd, 1, 0) > 0;
+}
+
+/* A server that went away in the middle of a rule is a finding of its own, whatever the rule was about. */
+static void note_lost(struct check_context *context, const char *when, const struct error *error)
+{
+    if (context->lost_count++)
+        return;
+    snprintf(context->lost, sizeof(context->lost), "during %s: %.300s", when,
+             error->text[0] ? error->text : "its server went away");
+}
+
 /* A good stream to load, of a device that has done nothing yet. */
 static void save_image(struct check_context *context)
 {
@@ -97,19 +116,11 @@ static void save_image(struct check_context *context)
     } else if (!context->image.size) {
         snprintf(context->no_image, sizeof(context->no_image), "its stream is empty");
     }
+    if (server_is_gone(context))
+        note_lost(context, "the first save", &error);
     if (check_settle(context, &error) < 0)
         snprintf(context->unusable, sizeof(context->unusable), "no longer usable since it was saved: %.300s",
                  error.text);
-}
-
-static bool server_is_gone(struct check_context *context)
-{
-    struct pollfd poll_fd = {.events = POLLIN};
-
-    if (!context->device)
-        return true;
-    poll_fd.fd = context->device->ops->gone_fd(context->device);
-    return poll_fd.fd >= 0 && poll(&poll_fd, 1, 0) > 0;
 }
 
 static const struct {
@@ -172,14 +183,6 @@ static uint64_t hash_name(const char *name)
     return hash;
 }
 
-/* A server that went away in the middle of a rule is a finding of its own, whatever the rule was about. */
-static void note_lost(struct check_context *context, const struct check_rule *rule, const struct error *error)
-{
-    if (context->lost_count++)
-        return;
-    snprintf(context->lost, sizeof(context->lost), "during %s: %.300s", rule->name, error->text);
-}
-
 static void run_rule(struct check_context *context, struct check_entry *entry, uint64_t budget_ns)
 {
     const struct check_rule *rule = entry->rule;
@@ -193,7 +196,7 @@ static void run_rule(struct check_context *context, struct check_entry *entry, u
     if (rule->looks_back)
         return;
     if (server_is_gone(context))
-        note_lost(context, rule, &error);
+        note_lost(context, rule->name, &error);
     entry->result.ns = clock_now_ns() - begun;
     context->rule_deadline = deadline_in_ns(budget_ns);
     if (!context->unusable[0] && check_settle(context, &error) < 0)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/options.h"
 #include "vmm/check/print.h"
@@ -15,6 +16,7 @@
 
 #define REPORTS_MAX 8
 #define TIME_LIMIT_NS 600000000000u
+#define REOPEN_MS 2000
 #define STOP_HOLD_NS 100000000u
 
 struct check_options {
@@ -37,6 +39,7 @@ struct opener_state {
     const struct device_spec *spec;
     const struct device_spec *other;
     struct opened_device opened;
+    bool opened_before;
 };
 
 enum {
@@ -207,12 +210,26 @@ static const struct argp argp = {
         "could not be tried; 2 the command line is wrong or the device cannot be opened.",
 };
 
+/* A socket that is not there yet, or that the server before left behind. */
+static bool is_starting(int number)
+{
+    return number == ENOENT || number == ECONNREFUSED || number == ECONNRESET || number == EPIPE;
+}
+
+/* A server that ends with its client may be started anew by whoever started it: it gets some time for that. */
 static struct vfio_device *open_device(void *opaque, struct error *error)
 {
+    const struct timespec pause = {.tv_nsec = 20000000};
     struct opener_state *state = opaque;
+    struct deadline deadline = deadline_in_ms(state->opened_before ? REOPEN_MS : 0);
 
-    if (device_open(state->spec, state->options->device_program, state->options->timeout_ns, &state->opened, error) < 0)
-        return NULL;
+    while (device_open(state->spec, state->options->device_program, state->options->timeout_ns, &state->opened, error) <
+           0) {
+        if (!is_starting(error->number) || deadline_expired(deadline))
+            return NULL;
+        nanosleep(&pause, NULL);
+    }
+    state->opened_before = true;
     return state->opened.device;
 }
 
