@@ -119,8 +119,9 @@ struct check_load {
 int check_load_image(struct check_context *context, const void *data, size_t size, check_piece piece,
                      struct check_load *load, struct error *error);
 /*
- * After a bad image: is the device usable still? Resets it and loads the good image (context->image), to RUNNING. -1 with
- * what did not work.
+ * After a bad image: is the device usable still? Ends the transfer (by a reset, where it was refused) and loads the good
+ * image (context->image); the device is then in STOP. -1 with what did not work,
+ * and the rule reset/running where that was the reset.
  */
 int check_prove_load(struct check_context *context, struct error *error);
 

@@ -21,7 +21,9 @@
 /* What is to be judged of a bad stream. */
 enum aspect {
     ASPECT_REFUSED,     /* by a write, or by RESUMING to STOP */
+    ASPECT_PATH,        /* the state after a refusal */
     ASPECT_SANE,        /* the state afterwards; refused or not */
+    ASPECT_RECOVERS,    /* the reset after a refusal, and what follows */
     ASPECT_WRITE_HOLDS, /* what a write refused, RESUMING to STOP refuses as well */
 };
 
@@ -30,16 +32,24 @@ static int need_image(struct check_context *context, struct error *error)
     return context->image.size ? 0 : error_set(error, 0, "%s", context->no_image);
 }
 
+static void expect_good(const char *what, const struct error *failure, struct check_result *result)
+{
+    check_expect(result, "%s: after it the good stream is taken (a refusal being ended by a reset)", what);
+    check_broken(result, "%s", failure->text);
+}
+
 /* Resets the device and loads the good stream. Where that fails it is a finding; a device that is opened anew may be fit
  * for the other rules then. */
-static int prove(struct check_context *context, const char *what, struct check_result *result, struct error *error)
+static int prove(struct check_context *context, enum aspect aspect, const char *what, struct check_result *result,
+                 struct error *error)
 {
     struct error failure = ERROR_INIT;
 
     if (check_prove_load(context, &failure) == 0)
         return 0;
-    check_expect(result, "%s: after a reset the good stream is taken, and the device runs", what);
-    check_broken(result, "%s", failure.text);
+    /* A reset that does not work has rules of its own. */
+    if (aspect == ASPECT_RECOVERS || strcmp(failure.rule, "reset/running"))
+        expect_good(what, &failure, result);
     if (check_reopen(context, error) == 0 && check_prove_load(context, error) == 0)
         return 0;
     return error_prefix(error, "no longer usable");
@@ -52,23 +62,28 @@ static void judge_refused(const char *what, const struct check_load *load, struc
         check_broken(result, "it was taken, and the device is in %s", migration_state_name(load->state));
 }
 
+static void judge_path(const char *what, const struct check_load *load, struct check_result *result)
+{
+    check_expect(result, "%s: refused, so that the device is in RESUMING or in ERROR", what);
+    if (load->step != CHECK_LOAD_ACCEPTED && load->state != VFIO_DEVICE_STATE_RESUMING &&
+        load->state != VFIO_DEVICE_STATE_ERROR)
+        check_broken(result, "%s (%u)", migration_state_name(load->state), load->state);
+}
+
 static int judge_sane(struct check_context *context, const char *what, const struct check_load *load,
                       struct check_result *result, struct error *error)
 {
     struct check_answer answer;
 
-    if (load->step == CHECK_LOAD_ACCEPTED) {
-        check_expect(result, "%s: taken, so that the device is in STOP and can run", what);
-        if (check_set(context, VFIO_DEVICE_STATE_RUNNING, &answer, error) < 0)
-            return -1;
-        if (load->state != VFIO_DEVICE_STATE_STOP || answer.number || answer.state != VFIO_DEVICE_STATE_RUNNING)
-            check_broken(result, "in %s; then %s", migration_state_name(load->state),
-                         answer.number ? answer.text : migration_state_name(answer.state));
+    judge_path(what, load, result);
+    if (load->step != CHECK_LOAD_ACCEPTED)
         return 0;
-    }
-    check_expect(result, "%s: refused, so that the device is in RESUMING or in ERROR", what);
-    if (load->state != VFIO_DEVICE_STATE_RESUMING && load->state != VFIO_DEVICE_STATE_ERROR)
-        check_broken(result, "%s (%u)", migration_state_name(load->state), load->state);
+    check_expect(result, "%s: taken, so that the device is in STOP and can run", what);
+    if (check_set(context, VFIO_DEVICE_STATE_RUNNING, &answer, error) < 0)
+        return -1;
+    if (load->state != VFIO_DEVICE_STATE_STOP || answer.number || answer.state != VFIO_DEVICE_STATE_RUNNING)
+        check_broken(result, "in %s; then %s", migration_state_name(load->state),
+                     answer.number ? answer.text : migration_state_name(answer.state));
     return 0;
 }
 
@@ -97,11 +112,13 @@ static int try_stream(struct check_context *context, enum aspect aspect, const v
         return -1;
     if (aspect == ASPECT_REFUSED)
         judge_refused(what, load, result);
+    else if (aspect == ASPECT_PATH || aspect == ASPECT_RECOVERS)
+        judge_path(what, load, result);
     else if (aspect == ASPECT_SANE)
         status = judge_sane(context, what, load, result, error);
     else
         status = judge_write_holds(context, what, load, result, error);
-    return status < 0 ? -1 : prove(context, what, result, error);
+    return status < 0 ? -1 : prove(context, aspect, what, result, error);
 }
 
 /* The number-th length to cut the stream at, from 1; 0 after the last. All where it is short; else the head, the tail and
@@ -244,6 +261,14 @@ static int run_changed_refused(struct check_context *context, struct check_resul
 
 static int run_changed_sane(struct check_context *context, struct check_result *result, struct error *error)
 {
+    struct check_load load;
+
+    /* Where the good stream does not run, it is data/load that says so. */
+    if (need_image(context, error) < 0 ||
+        check_load_image(context, context->image.data, context->image.size, NULL, &load, error) < 0)
+        return -1;
+    if (load.step != CHECK_LOAD_ACCEPTED || check_go(context, VFIO_DEVICE_STATE_RUNNING, error) < 0)
+        return error_set(error, 0, "its own stream does not run either");
     return each_change(context, ASPECT_SANE, result, error);
 }
 
@@ -285,7 +310,7 @@ static int run_refused_write_holds(struct check_context *context, struct check_r
 
 static int run_refusal_sane(struct check_context *context, struct check_result *result, struct error *error)
 {
-    return each_bad_kind(context, ASPECT_SANE, result, error);
+    return each_bad_kind(context, ASPECT_PATH, result, error);
 }
 
 static int run_good_after_refused(struct check_context *context, struct check_result *result, struct error *error)
@@ -295,7 +320,7 @@ static int run_good_after_refused(struct check_context *context, struct check_re
 
     if (need_image(context, error) < 0)
         return -1;
-    return try_stream(context, ASPECT_SANE, context->image.data, half, "half of the stream", &load, result, error);
+    return try_stream(context, ASPECT_RECOVERS, context->image.data, half, "half of the stream", &load, result, error);
 }
 
 /* Where a refusal has left it in ERROR: only a reset leads out. */
@@ -310,7 +335,7 @@ static int run_error_left_by_reset(struct check_context *context, struct check_r
     if (load.state != VFIO_DEVICE_STATE_ERROR) {
         check_not_applicable(result, "a bad stream does not bring it to ERROR, but leaves it in %s",
                              migration_state_name(load.state));
-        return prove(context, "half of the stream", result, error);
+        return prove(context, ASPECT_PATH, "half of the stream", result, error);
     }
     for (unsigned int state = 1; state < MIGRATION_STATES; state++) {
         if (check_set(context, state, &answer, error) < 0)
@@ -320,7 +345,7 @@ static int run_error_left_by_reset(struct check_context *context, struct check_r
             check_broken(result, "%s; the device is in %s", answer.number ? answer.text : "it succeeded",
                          migration_state_name(answer.state));
     }
-    return prove(context, "in ERROR", result, error);
+    return prove(context, ASPECT_RECOVERS, "in ERROR", result, error);
 }
 
 #define ARCS "linux/vfio.h, enum vfio_device_mig_state, RESUMING to STOP: "
