@@ -118,8 +118,8 @@ static void take_report(struct argp_state *state, const char *argument, struct c
         argp_error(state, "--report more than %d times", REPORTS_MAX);
     if (report_parse_target(argument, target, &error) < 0)
         argp_error(state, "%s", error.text);
-    if (!strcmp(target->format, "trace"))
-        argp_error(state, "--report %s: a check has no trace; the formats are text, json, tap and junit", argument);
+    if (!strcmp(target->format, "trace") || !strcmp(target->format, "html"))
+        argp_error(state, "--report %s: the formats of a check are text, json, tap and junit", argument);
     parsed->report_count++;
 }
 
