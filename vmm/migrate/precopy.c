@@ -15,6 +15,10 @@
 #define UNKNOWN_READ_MAX (256u << 20)
 /* Bytes a second, as long as nothing was measured. */
 #define BANDWIDTH_GUESS 1e9
+/* More than this no device has, so that sums of such numbers stay numbers. */
+#define DEVICE_BYTES_MAX (UINT64_C(1) << 56)
+/* An estimate in ns; as good as never. */
+#define ESTIMATE_MAX 1e18
 
 struct precopy {
     struct precopy_config config;
@@ -27,6 +31,7 @@ struct precopy {
     struct vfio_data_session *session[BOARD_DEVICES_MAX];
     uint64_t session_bytes[BOARD_DEVICES_MAX];
     bool early_end_said[BOARD_DEVICES_MAX];
+    bool nonsense_said[BOARD_DEVICES_MAX];
 };
 
 struct precopy *precopy_new(const struct precopy_config *config, struct error *error)
@@ -127,6 +132,19 @@ struct pending {
     uint64_t bytes;   /* all that is left, as far as it says */
 };
 
+/* What a device says that it has, as far as it can be. */
+static uint64_t believe(struct precopy *precopy, size_t index, uint64_t bytes, const char *what)
+{
+    if (bytes <= DEVICE_BYTES_MAX)
+        return bytes;
+    if (!precopy->nonsense_said[index])
+        event_finding(precopy->config.set->log, "device/precopy-info-nonsense",
+                      "device %zu (%s): it says that it has %" PRIu64 " %s", index,
+                      precopy->config.set->device[index]->name, bytes, what);
+    precopy->nonsense_said[index] = true;
+    return DEVICE_BYTES_MAX;
+}
+
 /* linux/vfio.h, VFIO_MIG_GET_PRECOPY_INFO and VFIO_DEVICE_FEATURE_MIG_DATA_SIZE: a device may have both, or none. */
 static struct pending ask_pending(struct precopy *precopy, size_t index)
 {
@@ -137,27 +155,30 @@ static struct pending ask_pending(struct precopy *precopy, size_t index)
 
     if (precopy->session[index] && device->ops->session_precopy_info(precopy->session[index], &info, NULL) == 0) {
         pending.known = true;
-        pending.initial = info.initial_bytes;
-        pending.bytes = info.initial_bytes + info.dirty_bytes;
+        pending.initial = believe(precopy, index, info.initial_bytes, "initial bytes");
+        pending.bytes = pending.initial + believe(precopy, index, info.dirty_bytes, "dirty bytes");
     }
     if (migration_get_data_size(device, &size, NULL) == 0) {
         pending.known = true;
+        size = believe(precopy, index, size, "bytes (MIG_DATA_SIZE)");
         if (pending.bytes < size)
             pending.bytes = size;
     }
     return pending;
 }
 
-/* Sends what a device has, until it has nothing for now, or as much as it had at the beginning. */
+/* Sends what a device has, until it has nothing for now, or as much as it had at the beginning, or for as long as a wait
+ * may be: what it has then is for the next round. */
 static int send_device(struct precopy *precopy, size_t index, struct error *error)
 {
     struct vfio_data_session *session = precopy->session[index];
     struct vfio_device *device = session->device;
     struct pending pending = ask_pending(precopy, index);
     uint64_t limit = pending.known ? pending.bytes + STREAM_DATA_MAX : UNKNOWN_READ_MAX;
+    struct deadline end = deadline_in_ns(precopy->config.timeout_ns);
     enum vfio_data_result result = VFIO_DATA_DATA;
 
-    for (uint64_t done = 0; result == VFIO_DATA_DATA && done < limit;) {
+    for (uint64_t done = 0; result == VFIO_DATA_DATA && done < limit && !deadline_expired(end);) {
         size_t count;
 
         result = device->ops->session_read(session, precopy->data, STREAM_DATA_MAX, &count, error);
@@ -235,6 +256,13 @@ struct rest {
     uint64_t ns;      /* that it takes to send */
 };
 
+static uint64_t time_to_send(const struct precopy *precopy, uint64_t bytes)
+{
+    double ns = (double)bytes * 1e9 / precopy->bandwidth;
+
+    return ns < ESTIMATE_MAX ? (uint64_t)ns : (uint64_t)ESTIMATE_MAX;
+}
+
 static struct rest estimate(struct precopy *precopy)
 {
     struct rest rest = {.ram = page_set_count(&precopy->dirty) * RAM_PAGE_SIZE};
@@ -245,16 +273,15 @@ static struct rest estimate(struct precopy *precopy)
         rest.devices += pending.bytes;
         rest.initial += pending.initial;
     }
-    rest.ns = (uint64_t)(((double)rest.ram + (double)rest.devices) * 1e9 / precopy->bandwidth);
+    rest.ns = time_to_send(precopy, rest.ram + rest.devices);
     return rest;
 }
 
 /* More rounds change nothing of what goes after the stop in any case. */
 static bool converged(const struct precopy *precopy, const struct rest *rest)
 {
-    uint64_t fixed = precopy->tracking.incomplete && !precopy->config.limits.give_up
-                         ? (uint64_t)((double)rest->ram * 1e9 / precopy->bandwidth)
-                         : 0;
+    uint64_t fixed =
+        precopy->tracking.incomplete && !precopy->config.limits.give_up ? time_to_send(precopy, rest->ram) : 0;
 
     return !rest->initial && rest->ns - fixed <= precopy->config.limits.max_downtime_ns;
 }

@@ -57,12 +57,21 @@ static int send_board(struct source *source, struct error *error)
 struct device_sink {
     struct source *source;
     unsigned int index;
+    struct deadline end; /* of the whole stream */
+    uint64_t bytes;
 };
 
 static int send_piece(void *context, const void *data, size_t size, struct error *error)
 {
     struct device_sink *sink = context;
 
+    /* The data of a device that never ends would go to the destination for ever. */
+    if (deadline_expired(sink->end))
+        return error_rule(error, "device/stream-endless", ETIMEDOUT,
+                          "its stream did not come to its end within %llu ms (--timeout), after %llu bytes",
+                          (unsigned long long)(sink->source->config.timeout_ns / 1000000u),
+                          (unsigned long long)sink->bytes);
+    sink->bytes += size;
     return source_send_record(sink->source, STREAM_DEVICE_DATA, sink->index, data, size, error);
 }
 
@@ -80,7 +89,7 @@ static int send_device(struct source *source, unsigned int index, struct error *
     struct vfio_device *device = source->config.devices[index];
     uint64_t before = 0;
     struct vfio_data_session *session = take_session(source, index, &before);
-    struct device_sink sink = {.source = source, .index = index};
+    struct device_sink sink = {.source = source, .index = index, .end = source_deadline(source)};
     struct event_device_numbers numbers = EVENT_DEVICE_NUMBERS_UNKNOWN;
     uint64_t start = clock_now_ns();
     uint64_t bytes = 0, total;

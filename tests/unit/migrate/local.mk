@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram \
-	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination tests/unit/migrate/after_running tests/unit/migrate/source tests/unit/migrate/conclude tests/unit/migrate/ram_share tests/unit/migrate/device_set
+	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination tests/unit/migrate/after_running tests/unit/migrate/source tests/unit/migrate/conclude tests/unit/migrate/ram_share tests/unit/migrate/device_set \
+	tests/unit/migrate/endless
 TESTS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram \
-	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination tests/unit/migrate/after_running tests/unit/migrate/source tests/unit/migrate/conclude tests/unit/migrate/ram_share tests/unit/migrate/device_set
+	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination tests/unit/migrate/after_running tests/unit/migrate/source tests/unit/migrate/conclude tests/unit/migrate/ram_share tests/unit/migrate/device_set \
+	tests/unit/migrate/endless
 endif
 tests_unit_migrate_stream_SOURCES = tests/unit/migrate/stream.c
 tests_unit_migrate_stream_CFLAGS = $(UNIT_CFLAGS)
@@ -36,3 +38,7 @@ tests_unit_migrate_ram_share_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
 tests_unit_migrate_device_set_SOURCES = tests/unit/migrate/device_set.c
 tests_unit_migrate_device_set_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_migrate_device_set_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
+tests_unit_migrate_endless_SOURCES = tests/unit/migrate/endless.c \
+	tests/unit/board/fake_device.c tests/unit/board/fake_device.h
+tests_unit_migrate_endless_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_migrate_endless_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
