@@ -11,6 +11,8 @@
 #include "vmm/migrate/ram_share.h"
 #include "vmm/migrate/source_log.h"
 
+#define ALIVE_PERIOD_NS 1000000000u
+
 /* How far the stream has come: a record belongs to one of these, and there is no way back. */
 enum load_stage {
     LOAD_PREPARED, /* nothing has come: the guest works on the source */
@@ -40,7 +42,8 @@ struct destination {
     /* When the source paused the guest, by this end's clock, known to within the error. */
     uint64_t paused_ns;
     uint64_t clock_error_ns;
-    bool has_log; /* the source's came */
+    uint64_t alive_ns; /* when the source heard last, while it waits for RUNNING */
+    bool has_log;      /* the source's came */
 };
 
 struct destination *destination_new(const struct destination_config *config, struct error *error)
@@ -398,6 +401,17 @@ static int load(struct destination *destination, struct error *error)
     return 0;
 }
 
+/* A source that waits for RUNNING hears that this end still verifies. Where it does not listen it will be told in the end. */
+static void show_alive(void *context)
+{
+    struct destination *destination = context;
+
+    if (clock_now_ns() - destination->alive_ns < ALIVE_PERIOD_NS)
+        return;
+    destination->alive_ns = clock_now_ns();
+    send_record(destination, STREAM_ALIVE, NULL, 0, NULL);
+}
+
 /* After COMMIT, before any device leaves STOP. */
 static int before_start(struct destination *destination, struct proof_snapshot *paused, struct error *error)
 {
@@ -407,6 +421,9 @@ static int before_start(struct destination *destination, struct proof_snapshot *
     /* The guest may have been stopped before it wrote its first progress: that is no failure of the migration. */
     if (machine_progress(destination->machine, paused, NULL) < 0)
         memset(paused, 0, sizeof(*paused));
+    destination->alive_ns = clock_now_ns();
+    destination->verification.meanwhile = show_alive;
+    destination->verification.context = destination;
     if (verification_begin(&destination->verification, config->verify, destination->ram_is_shared, destination->machine,
                            &destination->set, error) < 0)
         return -1;

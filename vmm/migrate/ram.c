@@ -271,7 +271,15 @@ void ram_digests_free(struct ram_digests *digests)
     *digests = (struct ram_digests){0};
 }
 
-static int take_range(const struct walk *walk, uint64_t *digest, struct error *error)
+#define MEANWHILE_PAGES (UINT64_C(1) << 16)
+
+/* What is to be done while digests are taken. */
+struct meanwhile {
+    void (*call)(void *context); /* NULL: nothing */
+    void *context;
+};
+
+static int take_range(const struct walk *walk, uint64_t *digest, const struct meanwhile *meanwhile, struct error *error)
 {
     uint64_t zero = XXH3_64bits(zero_page, RAM_PAGE_SIZE);
     uint64_t page = 0;
@@ -281,8 +289,11 @@ static int take_range(const struct walk *walk, uint64_t *digest, struct error *e
     while ((found = next_extent(walk, &start, &end, error)) > 0) {
         while (page < start / RAM_PAGE_SIZE)
             digest[page++] = zero;
-        for (; page < end / RAM_PAGE_SIZE; page++)
+        for (; page < end / RAM_PAGE_SIZE; page++) {
             digest[page] = XXH3_64bits(walk->host + page * RAM_PAGE_SIZE, RAM_PAGE_SIZE);
+            if (page % MEANWHILE_PAGES == 0 && meanwhile->call)
+                meanwhile->call(meanwhile->context);
+        }
         start = end;
     }
     while (page < walk->size / RAM_PAGE_SIZE)
@@ -292,6 +303,14 @@ static int take_range(const struct walk *walk, uint64_t *digest, struct error *e
 
 int ram_digests_take(struct machine *machine, struct ram_digests *digests, struct error *error)
 {
+    return ram_digests_take_slowly(machine, digests, NULL, NULL, error);
+}
+
+int ram_digests_take_slowly(struct machine *machine, struct ram_digests *digests, void (*call)(void *context),
+                            void *context, struct error *error)
+{
+    struct meanwhile meanwhile = {.call = call, .context = context};
+
     *digests = (struct ram_digests){0};
     for (unsigned int range = 0; range < machine_board(machine)->ram_ranges; range++) {
         struct walk walk;
@@ -305,7 +324,7 @@ int ram_digests_take(struct machine *machine, struct ram_digests *digests, struc
             error_set(error, ENOMEM, "the digests of RAM range %u", range);
             goto fail;
         }
-        if (take_range(&walk, digests->digest[range], error) < 0)
+        if (take_range(&walk, digests->digest[range], &meanwhile, error) < 0)
             goto fail;
     }
     return 0;

@@ -55,6 +55,9 @@ struct ram_digests {
 };
 
 int ram_digests_take(struct machine *machine, struct ram_digests *digests, struct error *error);
+/* The same, which calls `meanwhile` after every 256 MiB or so. */
+int ram_digests_take_slowly(struct machine *machine, struct ram_digests *digests, void (*meanwhile)(void *context),
+                            void *context, struct error *error);
 void ram_digests_free(struct ram_digests *digests);
 int ram_digests_send(const struct ram_digests *digests, struct stream *stream, uint64_t timeout_ns,
                      struct error *error);

@@ -12,6 +12,8 @@
 /* How long a destination that has hung up is listened to for its reason. */
 #define REASON_TIMEOUT_MS 500u
 #define ALIVE_PERIOD_NS 1000000000u
+/* How often a destination may say that it still verifies: an hour of it. */
+#define ALIVE_MAX 3600u
 
 /* Waits for a record of this type; anything else, a refusal above all, is the error. */
 static int expect(struct source *source, enum stream_type type, struct stream_record *record, struct error *error)
@@ -149,8 +151,10 @@ static enum handover_outcome hand_over(struct source *source, struct error *erro
 {
     struct stream_record record;
     uint64_t start = clock_now_ns();
+    unsigned int alive_left = ALIVE_MAX;
     uint64_t resumed;
     char text[512];
+    int result;
 
     if (expect(source, STREAM_READY, &record, error) < 0)
         return HANDOVER_ON_SOURCE;
@@ -158,7 +162,10 @@ static enum handover_outcome hand_over(struct source *source, struct error *erro
     if (source_send_record(source, STREAM_COMMIT, 0, NULL, 0, error) < 0)
         return HANDOVER_ON_SOURCE;
     start = clock_now_ns();
-    if (stream_receive(&source->stream, &record, source_deadline(source), error) < 0) {
+    do
+        result = stream_receive(&source->stream, &record, source_deadline(source), error);
+    while (result == 0 && record.type == STREAM_ALIVE && alive_left-- > 0);
+    if (result < 0) {
         error_prefix(error, "after COMMIT, waiting for RUNNING");
         return HANDOVER_UNKNOWN;
     }

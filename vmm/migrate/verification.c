@@ -8,7 +8,9 @@ int verification_begin(struct verification *verification, enum verify_mode mode,
 {
     uint64_t start = clock_now_ns();
 
-    *verification = (struct verification){.mode = mode,
+    *verification = (struct verification){.meanwhile = verification->meanwhile,
+                                          .context = verification->context,
+                                          .mode = mode,
                                           .shared = shared,
                                           .machine = machine,
                                           .log = set->log,
@@ -16,7 +18,8 @@ int verification_begin(struct verification *verification, enum verify_mode mode,
     if (mode == VERIFY_OFF)
         return 0;
     if (mode == VERIFY_FULL) {
-        if (ram_digests_take(machine, &verification->digests, error) < 0)
+        if (ram_digests_take_slowly(machine, &verification->digests, verification->meanwhile, verification->context,
+                                    error) < 0)
             return -1;
         event_phase(verification->log, "verify", start, clock_now_ns(), 0);
         return 0;

@@ -20,6 +20,9 @@ struct verification {
     enum verify_mode mode;
     struct machine *machine;
     struct event_log *log;
+    void (*meanwhile)(
+        void *context); /* called from time to time while the guest waits for the digests; NULL: nothing */
+    void *context;
     bool shared; /* RAM is the source's own: what is proven is that nobody wrote between its stop and the start here */
     struct ram_digests digests;
     struct ram_comparison comparison;
@@ -27,7 +30,7 @@ struct verification {
     struct page_set changed; /* deferred: since the guest started */
 };
 
-/* Before the guest starts, its devices in STOP. */
+/* Before the guest starts, its devices in STOP. Of the verification meanwhile and context are the caller's, the rest is set. */
 int verification_begin(struct verification *verification, enum verify_mode mode, bool shared, struct machine *machine,
                        struct device_set *set, struct error *error);
 /* Once it runs. */

@@ -129,3 +129,30 @@ Test(source, says_why_a_destination_could_not_even_begin)
     finish(&fixture);
     cr_expect(strstr(fixture.error.text, "there is no such device"), "%s", fixture.error.text);
 }
+
+Test(source, waits_as_long_as_the_destination_says_that_it_verifies)
+{
+    uint64_t resumed = 0;
+    struct fixture fixture;
+
+    set_up(&fixture);
+    take_everything(&fixture);
+    for (int i = 0; i < 100; i++)
+        cr_assert(stream_send(&fixture.stream, STREAM_ALIVE, 0, NULL, 0, soon(), NULL) == 0);
+    cr_assert(stream_send(&fixture.stream, STREAM_RUNNING, 0, &resumed, sizeof(resumed), soon(), NULL) == 0);
+    finish(&fixture);
+    cr_expect(fixture.outcome == HANDOVER_DONE, "%d, %s", (int)fixture.outcome, fixture.error.text);
+}
+
+Test(source, does_not_wait_for_a_destination_that_verifies_for_ever)
+{
+    struct fixture fixture;
+
+    set_up(&fixture);
+    take_everything(&fixture);
+    for (int i = 0; i < 10000; i++)
+        if (stream_send(&fixture.stream, STREAM_ALIVE, 0, NULL, 0, soon(), NULL) < 0)
+            break;
+    finish(&fixture);
+    cr_expect(fixture.outcome == HANDOVER_UNKNOWN, "%d, %s", (int)fixture.outcome, fixture.error.text);
+}
