@@ -12,6 +12,7 @@
 #   LAB_KDIR      a built kernel tree to boot          LAB_DEVICE   QEMU options to add
 #   LAB_DEBUG=1   a kernel with lockdep, KASAN, ...    LAB_SHELL=1  a shell in the lab instead of the cases
 #   LAB_TIMEOUT   seconds for one boot with its cases  LAB_MEMORY, LAB_CPUS  the machine's size
+#   LAB_TCG_THREAD  multi or single: how QEMU runs the machine's CPUs
 set -u
 lab=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "${top_builddir:-build}" && pwd) || exit 1
@@ -127,7 +128,7 @@ boot() {
         [ "${LAB_DEBUG:-0}" != 1 ] || limit=$((limit * 4))
     fi
     # shellcheck disable=SC2086
-    timeout -k 10 "$limit" "$qemu" -machine q35 -accel tcg,thread=multi -cpu max \
+    timeout -k 10 "$limit" "$qemu" -machine q35 -accel "tcg,thread=${LAB_TCG_THREAD:-multi}" -cpu max \
         -smp "${LAB_CPUS:-2}" -m "${LAB_MEMORY:-2G}" -nodefaults -display none -no-reboot \
         -serial "$serial" -serial "file:$results" -kernel "$kernel" -initrd "$out/initramfs" \
         -append "console=ttyS0 panic=-1 oops=panic mitigations=off nokaslr tsc=reliable $append ${LAB_APPEND:-}" \
