@@ -24,9 +24,11 @@ static int by_iova(const void *a, const void *b)
     return (left->iova > right->iova) - (left->iova < right->iova);
 }
 
-static int check_ranges(const struct dirty_range *ranges, size_t count)
+static int check_ranges(const struct dirty_range *ranges, size_t count, uint64_t unit)
 {
     for (size_t i = 0; i < count; i++) {
+        if (ranges[i].iova % unit || ranges[i].length % unit)
+            return EINVAL;
         if (!ranges[i].length || ranges[i].length - 1 > UINT64_MAX - ranges[i].iova)
             return EINVAL;
         if (i && ranges[i - 1].iova + (ranges[i - 1].length - 1) >= ranges[i].iova)
@@ -52,7 +54,7 @@ int dirty_log_start(struct dirty_log *log, uint64_t *page_size, const struct dir
         memcpy(log->ranges, ranges, count * sizeof(*ranges));
     qsort(log->ranges, count, sizeof(*log->ranges), by_iova);
     log->range_count = count;
-    if (check_ranges(log->ranges, count)) {
+    if (check_ranges(log->ranges, count, choose_unit(*page_size))) {
         dirty_log_free(log);
         return EINVAL;
     }

@@ -42,7 +42,7 @@ struct dirty_log {
 /*
  * Starts. *page_size is a hint, and then what was chosen: the hint where it is a power of two from 4 KiB to 2 MiB, else
  * the nearest of these below, and at least 4 KiB. No ranges: all writes. EINVAL where it runs already or a range is
- * empty, wraps around, or overlaps; E2BIG for too many.
+ * empty, wraps around, overlaps, or is not of whole pages of what was chosen; E2BIG for too many.
  */
 int dirty_log_start(struct dirty_log *log, uint64_t *page_size, const struct dirty_range *ranges, size_t count);
 /* EINVAL where it does not run. */

@@ -19,7 +19,9 @@ Test(dirty_log, start_and_stop)
     struct dirty_log log = {.active = false};
     struct dirty_range overlap[] = {{0x10000, 0x2000}, {0x11000, 0x1000}};
     struct dirty_range empty = {0x1000, 0};
-    struct dirty_range wraps = {UINT64_MAX - 10, 100};
+    struct dirty_range wraps = {UINT64_MAX - 4095, 8192};
+    struct dirty_range begins_inside = {0x10800, 0x2000};
+    struct dirty_range ends_inside = {0x10000, 0x2800};
     uint8_t bitmap[8] = {0};
 
     cr_expect_eq(dirty_log_stop(&log), EINVAL);
@@ -27,6 +29,8 @@ Test(dirty_log, start_and_stop)
     cr_expect_eq(dirty_log_start(&log, &page_size, overlap, 2), EINVAL);
     cr_expect_eq(dirty_log_start(&log, &page_size, &empty, 1), EINVAL);
     cr_expect_eq(dirty_log_start(&log, &page_size, &wraps, 1), EINVAL);
+    cr_expect_eq(dirty_log_start(&log, &page_size, &begins_inside, 1), EINVAL);
+    cr_expect_eq(dirty_log_start(&log, &page_size, &ends_inside, 1), EINVAL);
     cr_expect_eq(dirty_log_start(&log, &page_size, overlap, DIRTY_LOG_RANGES_MAX + 1), E2BIG);
     cr_expect_eq(dirty_log_start(&log, &page_size, overlap, 1), 0);
     cr_expect_eq(dirty_log_start(&log, &page_size, overlap, 1), EINVAL);
