@@ -275,6 +275,11 @@ void bench_close(struct bench *bench)
 {
     bench_unbind_interrupts(bench, NULL);
     bench_unmap(bench, NULL);
+    bench_free(bench);
+}
+
+void bench_free(struct bench *bench)
+{
     for (unsigned int i = 0; i < BENCH_VECTORS_MAX; i++)
         io_close(&bench->eventfd[i]);
     if (bench->memory)

@@ -69,6 +69,8 @@ struct bench {
 int bench_open(struct bench *bench, struct vfio_device *device, struct error *error);
 /* Takes interrupts and mappings away. Errors are of no more interest. */
 void bench_close(struct bench *bench);
+/* Frees what is this process's alone: for a device that is gone. */
+void bench_free(struct bench *bench);
 /* The parts of bench_open(): BARs and command register; eventfds. */
 int bench_program(struct bench *bench, struct error *error);
 int bench_make_interrupts(struct bench *bench, struct error *error);

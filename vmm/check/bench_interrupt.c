@@ -38,13 +38,18 @@ int bench_make_interrupts(struct bench *bench, struct error *error)
     return 0;
 }
 
+/* A level that masked itself before stays so over a change of its eventfd, and over a load. */
 int bench_bind_interrupts(struct bench *bench, struct error *error)
 {
     if (!bench->vectors)
         return 0;
-    return bench->device->ops->set_irqs(bench->device, VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-                                        bench->irq_index, 0, bench->vectors, bench->eventfd,
-                                        bench->vectors * sizeof(bench->eventfd[0]), error);
+    if (bench->device->ops->set_irqs(bench->device, VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+                                     bench->irq_index, 0, bench->vectors, bench->eventfd,
+                                     bench->vectors * sizeof(bench->eventfd[0]), error) < 0)
+        return -1;
+    if (bench->irq_index != VFIO_PCI_INTX_IRQ_INDEX || !bench->irq_maskable)
+        return 0;
+    return bench_mask_interrupts(bench, false, error);
 }
 
 int bench_unbind_interrupts(struct bench *bench, struct error *error)

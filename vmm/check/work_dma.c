@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <isa-l/crc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,8 @@
 #define DEPTH 256u
 #define SLOT_SIZE (2 * BENCH_PAGE)
 #define LENGTH_MAX 4096u
-#define SOURCE_SIZE 65536u
+#define SOURCE_SIZE (512u << 10)
+#define LONG_EVERY 16u      /* one in so many operations is a checksum of all of the source, which takes its time */
 #define INTERNAL_SLOTS 16u /* of LENGTH_MAX bytes in internal memory, for each queue */
 #define UNTOUCHED 0x5a
 
@@ -24,8 +26,6 @@ struct work_queue {
     struct dma_queue driver;
     uint8_t *slots[2]; /* half of them in one range each */
     uint64_t slots_iova[2];
-    uint8_t *source;
-    uint64_t source_iova;
     struct dma_descriptor submitted[DEPTH];
 };
 
@@ -35,6 +35,9 @@ struct dma_work {
     uint64_t seed;
     unsigned int queue_count;
     bool internal; /* memory enough for STORE and LOAD */
+    uint8_t *source;
+    uint64_t source_iova;
+    uint32_t source_crc;
     struct work_queue queue[QUEUES_MAX];
 };
 
@@ -61,7 +64,8 @@ static uint64_t slot_iova(const struct work_queue *queue, uint64_t number)
     return queue->slots_iova[slot % 2] + slot / 2 * SLOT_SIZE;
 }
 
-/* By turns: a copy, a fill, and data that goes through internal memory and comes back by the next operation. */
+/* By turns: a copy, a fill, and data that goes through internal memory and comes back by the next operation; and a
+ * checksum in place of some of the copies. */
 static struct dma_descriptor make_descriptor(const struct dma_work *dma, const struct work_queue *queue,
                                              uint64_t number)
 {
@@ -70,10 +74,15 @@ static struct dma_descriptor make_descriptor(const struct dma_work *dma, const s
     uint32_t length = 8 + (uint32_t)(random % (LENGTH_MAX / 8 - 1)) * 8;
     struct dma_descriptor descriptor = {
         .length = length,
-        .source = queue->source_iova + (random >> 16) % ((SOURCE_SIZE - LENGTH_MAX) / 8) * 8,
+        .source = dma->source_iova + (random >> 16) % ((SOURCE_SIZE - LENGTH_MAX) / 8) * 8,
         .destination = slot_iova(queue, number) + (random >> 40) % ((SLOT_SIZE - LENGTH_MAX) / 8) * 8,
     };
 
+    if (number % LONG_EVERY == 0)
+        return (struct dma_descriptor){.opcode = DMA_OP_CRC32C,
+                                       .length = SOURCE_SIZE,
+                                       .source = dma->source_iova,
+                                       .destination = slot_iova(queue, number)};
     if (number % 4 == 0 || (number % 4 != 1 && !dma->internal)) {
         descriptor.opcode = DMA_OP_COPY;
     } else if (number % 4 == 1) {
@@ -113,11 +122,11 @@ static int submit(struct work *work, struct error *error)
 }
 
 /* The byte that must be at offset of the operation's data. */
-static uint8_t expected_byte(const struct work_queue *queue, const struct dma_descriptor *descriptor, uint64_t offset)
+static uint8_t expected_byte(const struct dma_work *dma, const struct dma_descriptor *descriptor, uint64_t offset)
 {
     if (descriptor->opcode == DMA_OP_FILL)
         return (uint8_t)(descriptor->operand >> offset % 8 * 8);
-    return queue->source[descriptor->source - queue->source_iova + offset];
+    return dma->source[descriptor->source - dma->source_iova + offset];
 }
 
 static int verify(struct dma_work *dma, struct work_queue *queue, uint64_t number, struct error *error)
@@ -125,11 +134,12 @@ static int verify(struct dma_work *dma, struct work_queue *queue, uint64_t numbe
     const struct dma_descriptor *descriptor = &queue->submitted[number % DEPTH];
     const uint8_t *slot = slot_of(queue, number);
     uint64_t begin = descriptor->destination - slot_iova(queue, number);
-    uint64_t length = descriptor->opcode == DMA_OP_STORE ? 0 : descriptor->length;
+    bool writes = descriptor->opcode != DMA_OP_STORE && descriptor->opcode != DMA_OP_CRC32C;
+    uint64_t length = writes ? descriptor->length : 0;
 
     for (uint64_t i = 0; i < SLOT_SIZE; i++) {
         bool inside = i >= begin && i - begin < length;
-        uint8_t expected = inside ? expected_byte(queue, descriptor, i - begin) : UNTOUCHED;
+        uint8_t expected = inside ? expected_byte(dma, descriptor, i - begin) : UNTOUCHED;
 
         if (slot[i] != expected)
             return error_rule(error, "guest/data", 0,
@@ -165,6 +175,11 @@ static int take_completion(struct dma_work *dma, struct work_queue *queue, const
                           "%s: queue %u, operation %" PRIu64 ": the completion's opcode: expected %u, seen %u",
                           dma->work.bench->device->name, queue->driver.index, number + 1, descriptor->opcode,
                           completion->opcode);
+    if (descriptor->opcode == DMA_OP_CRC32C && completion->result != dma->source_crc)
+        return error_rule(error, "guest/data", 0,
+                          "%s: queue %u, operation %" PRIu64 ": the checksum: expected 0x%08x, seen 0x%08" PRIx64,
+                          dma->work.bench->device->name, queue->driver.index, number + 1, dma->source_crc,
+                          completion->result);
     bench_mark_written(dma->work.bench, iova_of(dma, entry), sizeof(*entry));
     bench_mark_written(dma->work.bench, iova_of(dma, queue->driver.shared), sizeof(*queue->driver.shared));
     dma->work.completed++;
@@ -232,16 +247,24 @@ static int open_queue(struct dma_work *dma, unsigned int index, struct error *er
 
     if (dma_queue_open(&queue->driver, &dma->device, index, index, DEPTH, &fault) < 0)
         return work_fault(&dma->work, &fault, error);
-    queue->source = bench_allocate(bench, SOURCE_SIZE, &queue->source_iova);
     for (unsigned int half = 0; half < 2; half++)
         queue->slots[half] = bench_allocate(bench, DEPTH / 2 * SLOT_SIZE, &queue->slots_iova[half]);
-    if (!queue->source || !queue->slots[0] || !queue->slots[1])
+    if (!queue->slots[0] || !queue->slots[1])
         return error_set(error, ENOMEM, "memory for the work of queue %u", index);
-    for (uint64_t i = 0; i < SOURCE_SIZE; i += sizeof(uint64_t)) {
-        uint64_t word = mix(dma->seed + index * SOURCE_SIZE + i);
+    return 0;
+}
 
-        memcpy(queue->source + i, &word, sizeof(word));
+static int make_source(struct dma_work *dma, struct error *error)
+{
+    dma->source = bench_allocate(dma->work.bench, SOURCE_SIZE, &dma->source_iova);
+    if (!dma->source)
+        return error_set(error, ENOMEM, "memory for the data of the work");
+    for (uint64_t i = 0; i < SOURCE_SIZE; i += sizeof(uint64_t)) {
+        uint64_t word = mix(dma->seed + i);
+
+        memcpy(dma->source + i, &word, sizeof(word));
     }
+    dma->source_crc = ~crc32_iscsi(dma->source, SOURCE_SIZE, ~0u);
     return 0;
 }
 
@@ -253,6 +276,8 @@ static int open_queues(struct dma_work *dma, struct error *error)
     if (!dma->queue_count)
         return error_set(error, ENODEV, "%s has no interrupt that a queue could use", dma->work.bench->device->name);
     dma->internal = dma->device.memory_size >= (uint64_t)dma->queue_count * INTERNAL_SLOTS * LENGTH_MAX;
+    if (make_source(dma, error) < 0)
+        return -1;
     for (unsigned int q = 0; q < dma->queue_count; q++)
         if (open_queue(dma, q, error) < 0)
             return -1;

@@ -79,6 +79,18 @@ static void close_work(struct work *work)
     free(work);
 }
 
+/* Whoever had the card before may have left bytes in its FIFO, or an overrun, which lasts until the next byte. */
+static void clear_port(struct bench *bench, unsigned int port)
+{
+    struct device_access access = bench_access(bench);
+
+    access.ops->write8(bench, port, UART_REG_LCR, UART_LCR_8_BITS);
+    access.ops->write8(bench, port, UART_REG_IER, 0);
+    access.ops->write8(bench, port, UART_REG_FCR, UART_FCR_ENABLE | UART_FCR_CLEAR_RECEIVER);
+    access.ops->write8(bench, port, UART_REG_TX, 0);
+    access.ops->write8(bench, port, UART_REG_FCR, UART_FCR_ENABLE | UART_FCR_CLEAR_RECEIVER);
+}
+
 static struct work *open_work(struct bench *bench, uint64_t seed, struct error *error)
 {
     struct uart_work *uart = calloc(1, sizeof(*uart));
@@ -93,12 +105,19 @@ static struct work *open_work(struct bench *bench, uint64_t seed, struct error *
     uart->random = seed;
     while (ports < UART_PORTS_MAX && bench->bar[ports].size >= UART_BAR_SIZE)
         ports++;
-    if (!ports || !bench->vectors)
+    if (!ports || !bench->vectors) {
         error_set(error, ENODEV, "%s has no port, or no interrupt, that its driver could use", bench->device->name);
-    else if (uart_device_open(&uart->device, bench_access(bench), ports, &fault) < 0)
-        work_fault(&uart->work, &fault, error);
-    else
+        free(uart);
+        return NULL;
+    }
+    for (unsigned int port = 0; port < ports; port++)
+        clear_port(bench, port);
+    if (uart_device_open(&uart->device, bench_access(bench), ports, &fault) == 0) {
+        /* A level that was left by whoever had the card before masked itself when it came. */
+        bench_access(bench).ops->interrupt_end(bench);
         return &uart->work;
+    }
+    work_fault(&uart->work, &fault, error);
     bench_check(bench, error);
     free(uart);
     return NULL;

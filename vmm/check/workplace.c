@@ -3,7 +3,7 @@
 
 #include "vmm/check/traffic.h"
 
-#define STOPS_MAX 20
+#define STOPS_MAX 50
 #define MORE_OPERATIONS 8u
 
 int workplace_open(struct check_context *context, struct workplace *place, struct error *error)
@@ -17,26 +17,39 @@ int workplace_open(struct check_context *context, struct workplace *place, struc
 
 void workplace_close(struct workplace *place)
 {
+    struct error error = ERROR_INIT;
     struct check_answer answer;
 
     check_close_session(place->context);
     /* A device that does not do as it is told is the framework's to settle. */
-    (void)check_set(place->context, VFIO_DEVICE_STATE_RUNNING, &answer, NULL);
+    (void)check_set(place->context, VFIO_DEVICE_STATE_RUNNING, &answer, &error);
     (void)bench_set_command(&place->bench, PCI_COMMAND_MASTER, 0, NULL);
     work_close(place->work);
     bench_close(&place->bench);
 }
 
+void workplace_abandon(struct workplace *place)
+{
+    work_close(place->work);
+    bench_free(&place->bench);
+}
+
+int workplace_stop_once(struct workplace *place, unsigned int state, bool *in_flight, struct error *error)
+{
+    if (work_submit(place->work, error) < 0 || check_go(place->context, state, error) < 0)
+        return -1;
+    *in_flight = work_in_flight(place->work) > 0;
+    return 0;
+}
+
 int workplace_stop(struct workplace *place, unsigned int state, bool *in_flight, struct error *error)
 {
-    for (int i = 0; i < STOPS_MAX; i++) {
+    *in_flight = false;
+    for (int i = 0; i < STOPS_MAX && !*in_flight; i++) {
         if (i > 0 && workplace_go_on(place, error) < 0)
             return -1;
-        if (work_submit(place->work, error) < 0 || check_go(place->context, state, error) < 0)
+        if (workplace_stop_once(place, state, in_flight, error) < 0)
             return -1;
-        *in_flight = work_in_flight(place->work) > 0;
-        if (*in_flight)
-            return 0;
     }
     return 0;
 }

@@ -16,6 +16,8 @@ struct workplace {
 int workplace_open(struct check_context *context, struct workplace *place, struct error *error);
 /* Keeps the device from memory, and takes memory and interrupts away from it. */
 void workplace_close(struct workplace *place);
+/* The device is gone, or another one: frees what is this process's, and asks nothing of it. */
+void workplace_abandon(struct workplace *place);
 
 /*
  * From RUNNING to state (one of the stopped ones) while the device has operations to do. *in_flight: some of them were
@@ -23,6 +25,8 @@ void workplace_close(struct workplace *place);
  * what it did in RUNNING was wrong.
  */
 int workplace_stop(struct workplace *place, unsigned int state, bool *in_flight, struct error *error);
+/* One try of that. */
+int workplace_stop_once(struct workplace *place, unsigned int state, bool *in_flight, struct error *error);
 /* To RUNNING, and all that was submitted is completed and verified; then more of it. */
 int workplace_go_on(struct workplace *place, struct error *error);
 
