@@ -12,5 +12,10 @@ extern const struct check_group check_precopy_group;
 extern const struct check_group check_load_group;
 extern const struct check_group check_reset_group;
 extern const struct check_group check_device_group;
+extern const struct check_group check_stop_group;
+extern const struct check_group check_dirty_group;
+extern const struct check_group check_guest_group;
+extern const struct check_group check_race_group;
+extern const struct check_group check_nomem_group;
 
 #endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The rules that put a device to work: each finds what it is for, and nothing in devices that are as they should be. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/check/shim.h"
+#include "vmm/check/groups.h"
+#include "vmm/check/traffic.h"
+#include "vmm/vfio/dirty_log.h"
+#include "vmm/vfio/migration.h"
+
+#define HOLD_NS 30000000u
+
+static const struct check_group *const groups[] = {&check_stop_group, &check_dirty_group, &check_guest_group,
+                                                   &check_race_group, &check_nomem_group};
+#define GROUPS (sizeof(groups) / sizeof(groups[0]))
+
+/* The device is closed and opened by one step. */
+static struct vfio_device *open_again(void *opaque, struct error *error)
+{
+    (void)error;
+    shim_reopen(opaque);
+    return &((struct shim *)opaque)->device;
+}
+
+static void leave_open(void *opaque, struct vfio_device *device)
+{
+    (void)opaque, (void)device;
+}
+
+static struct check_context make_context(struct vfio_device *device, uint64_t seed)
+{
+    struct check_context context = {.device = device,
+                                    .dma_logging = true,
+                                    .can_reset = true,
+                                    .seed = seed,
+                                    .random = seed,
+                                    .stop_hold_ns = HOLD_NS,
+                                    .deadline = deadline_in_ms(120000),
+                                    .rule_deadline = deadline_in_ms(60000),
+                                    .hazard = CHECK_HAZARD_BAD_IMAGE};
+    struct error error = ERROR_INIT;
+
+    cr_assert_eq(migration_get_flags(device, &context.flags, &error), 0, "%s", error.text);
+    context.dma_logging = device_log_probe(device, &error) == 1;
+    context.traffic = check_traffic_open(&context, &context.no_traffic);
+    return context;
+}
+
+static const struct check_rule *find(const char *name)
+{
+    for (size_t i = 0; i < GROUPS; i++)
+        for (size_t j = 0; j < groups[i]->count; j++)
+            if (!strcmp(groups[i]->rules[j].name, name))
+                return &groups[i]->rules[j];
+    cr_assert_fail("no rule %s", name);
+    return NULL;
+}
+
+static struct check_result run_on(struct shim *shim, const struct check_rule *rule, uint64_t seed)
+{
+    const struct check_opener opener = {.opaque = shim, .open = open_again, .close = leave_open};
+    struct check_context context = make_context(&shim->device, seed);
+    struct check_result result = {.outcome = CHECK_OK};
+    struct error error = ERROR_INIT;
+
+    context.opener = &opener;
+    cr_assert_not_null(context.traffic, "%s", context.no_traffic);
+    cr_assert_eq(rule->run(&context, &result, &error), 0, "%s: %s", rule->name, error.text);
+    cr_assert_eq(check_settle(&context, &error), 0, "%s: %s", rule->name, error.text);
+    check_traffic_close(context.traffic);
+    return result;
+}
+
+static void expect_ok(struct shim *shim, const struct check_rule *rule, uint64_t seed)
+{
+    struct check_result result = run_on(shim, rule, seed);
+
+    cr_assert(result.outcome == CHECK_OK || result.outcome == CHECK_NOT_APPLICABLE, "%s, seed %d: %s%s%s", rule->name,
+              (int)seed, result.reason, result.finding_count ? result.finding[0].expected : "",
+              result.finding_count ? result.finding[0].seen : "");
+}
+
+static void run_clean(const char *spec, uint64_t seeds)
+{
+    bool pre_copy = strstr(spec, "pre-copy");
+    struct shim shim;
+
+    shim_open(&shim, spec);
+    for (uint64_t seed = 1; seed <= seeds; seed++)
+        for (size_t i = 0; i < GROUPS; i++)
+            for (size_t j = 0; j < groups[i]->count; j++)
+                if (!(groups[i]->rules[j].needs & CHECK_NEEDS_PRE_COPY) || pre_copy)
+                    expect_ok(&shim, &groups[i]->rules[j], seed);
+    shim_close(&shim);
+}
+
+static uint64_t clean_seeds(void)
+{
+    const char *seeds = getenv("CHECK_SEEDS");
+
+    return seeds ? strtoull(seeds, NULL, 10) : 1;
+}
+
+Test(rules_work, find_nothing_in_the_dma_device, .timeout = 600)
+{
+    run_clean("test:queues=3,memory=2M", clean_seeds());
+}
+
+Test(rules_work, find_nothing_in_one_that_asks_for_its_memory, .timeout = 600)
+{
+    run_clean("test:dma=message,memory=1M,features=stop-copy+p2p+pre-copy", clean_seeds());
+}
+
+/* Runs one rule on a device of which wrong is set, and expects words in its finding. */
+struct wrong {
+    const char *rule;
+    size_t offset; /* of the bool in struct shim */
+    const char *seen;
+};
+
+static void expect_broken(struct shim *shim, const char *rule, const char *words)
+{
+    struct check_result result = run_on(shim, find(rule), 1);
+
+    cr_assert_eq(result.outcome, CHECK_BROKEN, "%s: %d %s", rule, (int)result.outcome, result.reason);
+    cr_assert_not_null(strstr(result.finding[0].seen, words), "%s: %s", rule, result.finding[0].seen);
+}
+
+#define WRONG(rule, member, words)                                                                                     \
+    {                                                                                                                  \
+        rule, offsetof(struct shim, member), words                                                                     \
+    }
+
+Test(rules_work, find_what_they_are_for, .timeout = 300)
+{
+    static const struct wrong wrongs[] = {
+        WRONG("stop/no-dma", write_in_stop, "IOVA 0x500fff"),
+        WRONG("stop/no-interrupt", interrupt_in_stop, "came"),
+        WRONG("stop/config-answers", config_in_stop, "the shim"),
+        WRONG("stop/config-answers", config_changes, "0x13"),
+        WRONG("stop/interrupts-can-be-set-up", set_irqs_in_stop, "the shim"),
+        WRONG("stop/work-goes-on", loses_work, "guest/operation-stuck"),
+        WRONG("stop/work-goes-on-after-load", loses_work, "guest/operation-stuck"),
+        WRONG("dirty/cleared-by-report", report_keeps, "it has"),
+        WRONG("dirty/second-start-refused", start_twice, "it succeeds"),
+        WRONG("dirty/report-unstarted-refused", report_unstarted, "it succeeds"),
+        WRONG("dirty/stop-unstarted-refused", stop_unstarted, "it succeeds"),
+        WRONG("dirty/bad-start-refused", start_anything, "it succeeds"),
+    };
+
+    for (size_t i = 0; i < sizeof(wrongs) / sizeof(wrongs[0]); i++) {
+        struct shim shim;
+
+        shim_open(&shim, "test:memory=1M");
+        *(bool *)((char *)&shim + wrongs[i].offset) = true;
+        expect_broken(&shim, wrongs[i].rule, wrongs[i].seen);
+        shim_close(&shim);
+    }
+}
+
+Test(rules_work, find_a_page_that_is_not_in_the_log, .timeout = 120)
+{
+    static const char *const rules[] = {"dirty/every-page", "dirty/page-sizes", "dirty/report-in-pieces",
+                                        "dirty/mapped-after-start", "dirty/until-stopped"};
+
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        struct shim shim;
+
+        shim_open(&shim, "test:memory=1M");
+        shim.report_drops = 97;
+        /* Few bits are set where pages are large. */
+        if (!strcmp(rules[i], "dirty/page-sizes"))
+            shim.report_drops = 5;
+        expect_broken(&shim, rules[i], "of them are not");
+        shim_close(&shim);
+    }
+}
+
+Test(rules_work, do_not_judge_by_a_log_that_is_always_full)
+{
+    static const char *const rules[] = {"dirty/every-page", "dirty/cleared-by-report"};
+
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        struct check_result result;
+        struct shim shim;
+
+        shim_open(&shim, "test:memory=1M");
+        shim.report_full = true;
+        result = run_on(&shim, find(rules[i]), 1);
+        cr_assert_eq(result.outcome, CHECK_NOT_TRIED, "%s", rules[i]);
+        cr_assert_not_null(strstr(result.reason, "cannot discriminate"), "%s", result.reason);
+        shim_close(&shim);
+    }
+}
+
+Test(rules_work, have_nothing_to_say_of_the_memory_of_a_device_without_dma)
+{
+    struct shim shim;
+
+    shim_open(&shim, "test:model=uart");
+    cr_assert_eq(run_on(&shim, find("stop/no-dma"), 1).outcome, CHECK_NOT_APPLICABLE);
+    expect_ok(&shim, find("stop/no-interrupt"), 1);
+    expect_ok(&shim, find("stop/config-answers"), 1);
+    expect_ok(&shim, find("stop/work-goes-on"), 1);
+    expect_ok(&shim, find("stop/work-goes-on-after-load"), 1);
+    shim_close(&shim);
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What comes beside a transition, or in the middle of a transfer. The requests of one connection to a server are served
+ * one after the other, so that with a server all of it is a sequence; with the kernel a thread of its own does it.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "vmm/check/groups.h"
+#include "vmm/check/traffic.h"
+#include "vmm/check/workplace.h"
+
+#define ROUNDS 20u
+#define READS 5u
+#define READ_PART 4096u
+
+#define BASIS_RESET                                                                                                    \
+    "linux/vfio.h, VFIO_DEVICE_STATE_RUNNING and ERROR: VFIO_DEVICE_RESET brings a device of any state back to "       \
+    "RUNNING; "                                                                                                        \
+    "Documentation/driver-api/vfio.rst: a reset ends the data transfer session"
+#define BASIS_CLOSE                                                                                                    \
+    "linux/vfio.h, data transfer session: the FD may be closed at any time; what was not transferred is then lost, "   \
+    "and "                                                                                                             \
+    "nothing else"
+
+/* Reads, or writes, a little of the session that is open. Where there is none, or it has no more, that is no matter. */
+static void transfer_part(struct check_context *context, const struct buffer *image)
+{
+    const struct vfio_device_ops *ops = context->device->ops;
+    struct error error = ERROR_INIT;
+    uint8_t part[READ_PART];
+    size_t count;
+
+    if (context->session && image)
+        (void)ops->session_write(context->session, image->data, image->size / 2, &error);
+    else if (context->session)
+        (void)ops->session_read(context->session, part, sizeof(part), &count, &error);
+}
+
+/* The device was reset, or opened anew: it is in RUNNING, and works for a driver that starts from nothing. */
+static void judge_fresh(struct check_context *context, const char *after, struct check_result *result)
+{
+    struct error error = ERROR_INIT;
+    struct workplace place;
+    unsigned int state;
+
+    check_expect(result, "%s it is in RUNNING", after);
+    if (check_state(context, &state, &error) < 0)
+        check_broken(result, "%s", error.text);
+    else if (state != VFIO_DEVICE_STATE_RUNNING)
+        check_broken(result, "it is in %s", migration_state_name(state));
+    if (result->outcome != CHECK_OK)
+        return;
+    check_expect(result, "%s it works", after);
+    if (workplace_open(context, &place, &error) < 0)
+        check_broken(result, "%s", error.text);
+    workplace_close(&place);
+}
+
+/* The states in which a transfer may be under way, and RUNNING. */
+static const unsigned int busy_states[] = {VFIO_DEVICE_STATE_RUNNING, VFIO_DEVICE_STATE_PRE_COPY,
+                                           VFIO_DEVICE_STATE_STOP, VFIO_DEVICE_STATE_STOP_COPY,
+                                           VFIO_DEVICE_STATE_RESUMING};
+
+/* From the middle of its work to state, and a part of the transfer. */
+static int begin_transfer(struct workplace *place, unsigned int state, struct error *error)
+{
+    struct check_context *context = place->context;
+
+    if (work_submit(place->work, error) < 0)
+        return -1;
+    if (state != VFIO_DEVICE_STATE_RUNNING && check_go(context, state, error) < 0)
+        return -1;
+    transfer_part(context, state == VFIO_DEVICE_STATE_RESUMING ? &context->image : NULL);
+    return 0;
+}
+
+static bool offered(const struct check_context *context, unsigned int state)
+{
+    return state != VFIO_DEVICE_STATE_PRE_COPY || context->flags & VFIO_MIGRATION_PRE_COPY;
+}
+
+static int reset_in(struct check_context *context, unsigned int state, struct check_result *result, struct error *error)
+{
+    struct workplace place;
+    char after[64];
+    int status = workplace_open(context, &place, error);
+
+    snprintf(after, sizeof(after), "after a reset in %s, at work,", migration_state_name(state));
+    if (status == 0)
+        status = begin_transfer(&place, state, error);
+    if (status == 0)
+        status = check_reset(context, error);
+    check_close_session(context);
+    workplace_close(&place);
+    if (status == 0)
+        judge_fresh(context, after, result);
+    return status;
+}
+
+static int run_reset_at_work(struct check_context *context, struct check_result *result, struct error *error)
+{
+    for (size_t i = 0; i < sizeof(busy_states) / sizeof(busy_states[0]) && result->outcome == CHECK_OK; i++)
+        if (offered(context, busy_states[i]) && reset_in(context, busy_states[i], result, error) < 0)
+            return -1;
+    return 0;
+}
+
+/* Everything that was set up goes with the device: its mappings and its eventfds are not taken away before. */
+static int close_in(struct check_context *context, unsigned int state, struct check_result *result, struct error *error)
+{
+    struct workplace place;
+    char after[64];
+    int status = workplace_open(context, &place, error);
+
+    snprintf(after, sizeof(after), "closed in %s, at work, and opened again", migration_state_name(state));
+    if (status == 0)
+        status = begin_transfer(&place, state, error);
+    if (status < 0) {
+        workplace_close(&place);
+        return -1;
+    }
+    status = check_reopen(context, error);
+    workplace_abandon(&place);
+    if (status == 0)
+        judge_fresh(context, after, result);
+    return status;
+}
+
+static int run_close_at_work(struct check_context *context, struct check_result *result, struct error *error)
+{
+    for (size_t i = 0; i < sizeof(busy_states) / sizeof(busy_states[0]) && result->outcome == CHECK_OK; i++)
+        if (offered(context, busy_states[i]) && close_in(context, busy_states[i], result, error) < 0)
+            return -1;
+    return 0;
+}
+
+/* The session is closed with some of its data unread; the device goes on as if it had been read. */
+static int run_session_closed(struct check_context *context, struct check_result *result, struct error *error)
+{
+    static const unsigned int states[] = {VFIO_DEVICE_STATE_STOP_COPY, VFIO_DEVICE_STATE_PRE_COPY};
+    struct workplace place;
+    int status = workplace_open(context, &place, error);
+
+    for (size_t i = 0; i < 2 && status == 0 && result->outcome == CHECK_OK; i++) {
+        struct error fault = ERROR_INIT;
+
+        if (!offered(context, states[i]))
+            continue;
+        status = begin_transfer(&place, states[i], error);
+        check_close_session(context);
+        check_expect(result, "with the session closed in the middle of %s it goes to RUNNING and goes on with its work",
+                     migration_state_name(states[i]));
+        if (status == 0 && workplace_go_on(&place, &fault) < 0)
+            check_broken(result, "%s", fault.text);
+    }
+    workplace_close(&place);
+    return status;
+}
+
+/* Asks for the sizes between pieces of the data while the device works, then gives the migration up. */
+static int pre_copy_round(struct workplace *place, struct check_result *result, struct error *error)
+{
+    struct check_context *context = place->context;
+    struct error fault = ERROR_INIT;
+
+    if (check_go(context, VFIO_DEVICE_STATE_PRE_COPY, error) < 0)
+        return -1;
+    for (unsigned int i = 0; i < READS && result->outcome == CHECK_OK; i++) {
+        struct vfio_precopy_info info = {.argsz = sizeof(info)};
+
+        check_expect(result, "PRECOPY_INFO is answered between reads while the device works");
+        if (!context->session || context->device->ops->session_precopy_info(context->session, &info, &fault) < 0)
+            check_broken(result, "%s", context->session ? fault.text : "no session came with PRE_COPY");
+        transfer_part(context, NULL);
+        check_expect(result, "it works on in PRE_COPY");
+        if (work_submit(place->work, &fault) < 0 || work_step(place->work, &fault) < 0)
+            check_broken(result, "%s", fault.text);
+    }
+    check_expect(result, "given up, it goes to RUNNING and goes on with its work");
+    if (result->outcome == CHECK_OK && workplace_go_on(place, &fault) < 0)
+        check_broken(result, "%s", fault.text);
+    return 0;
+}
+
+static int run_pre_copy_at_work(struct check_context *context, struct check_result *result, struct error *error)
+{
+    struct workplace place;
+    int status = workplace_open(context, &place, error);
+
+    for (unsigned int i = 0; i < 3 && status == 0 && result->outcome == CHECK_OK; i++)
+        status = pre_copy_round(&place, result, error);
+    workplace_close(&place);
+    return status;
+}
+
+/* A thread that resets the device again and again. */
+struct resetter {
+    struct vfio_device *device;
+    atomic_bool end;
+    uint64_t resets;
+};
+
+static void *reset_on(void *opaque)
+{
+    struct resetter *resetter = opaque;
+
+    while (!atomic_load(&resetter->end)) {
+        struct error error = ERROR_INIT;
+
+        resetter->resets += resetter->device->ops->reset(resetter->device, &error) == 0;
+    }
+    return NULL;
+}
+
+static int run_reset_beside(struct check_context *context, struct check_result *result, struct error *error)
+{
+    struct resetter resetter = {.device = context->device};
+    int status = 0;
+    pthread_t thread;
+
+    if (context->device->ops->gone_fd(context->device) >= 0) {
+        check_not_applicable(result, "a server takes the requests of one connection one after the other");
+        return 0;
+    }
+    if (pthread_create(&thread, NULL, reset_on, &resetter))
+        return error_set(error, 0, "a thread cannot be started");
+    /* What a transition answers here is no matter: it may come before or after a reset. */
+    for (unsigned int i = 0; i < ROUNDS && status == 0; i++) {
+        struct check_answer answer;
+
+        status = check_set(context, busy_states[i % 2 ? 0 : 3], &answer, error);
+    }
+    atomic_store(&resetter.end, true);
+    pthread_join(thread, NULL);
+    check_close_session(context);
+    check_note(result, "%llu resets beside %u transitions", (unsigned long long)resetter.resets, ROUNDS);
+    if (status == 0 && check_reset(context, error) == 0)
+        judge_fresh(context, "after resets beside transitions", result);
+    return status;
+}
+
+static const struct check_rule rules[] = {
+    {
+        .name = "race/reset-at-work",
+        .level = CHECK_MUST,
+        .basis = BASIS_RESET,
+        .causes = "what belongs to the session, or to operations in flight, is not dropped by a reset",
+        .field = "a reset that raced with a migration transition",
+        .hazard = CHECK_HAZARD_RESET,
+        .cost = "5 resets",
+        .needs = CHECK_NEEDS_MIGRATION | CHECK_NEEDS_RESET | CHECK_NEEDS_TRAFFIC,
+        .run = run_reset_at_work,
+    },
+    {
+        .name = "race/reset-beside-transition",
+        .level = CHECK_MUST,
+        .basis = BASIS_RESET " (with the kernel alone: two threads; with a server race/reset-at-work is as near as it "
+                             "comes)",
+        .causes = "the reset's own path does not take the lock of the state machine, or takes it in another order",
+        .field = "a deferred reset that raced with a migration transition",
+        .hazard = CHECK_HAZARD_RESET,
+        .cost = "20 transitions beside as many resets",
+        .needs = CHECK_NEEDS_MIGRATION | CHECK_NEEDS_RESET | CHECK_NEEDS_TRAFFIC,
+        .run = run_reset_beside,
+    },
+    {
+        .name = "race/close-at-work",
+        .level = CHECK_MUST,
+        .basis = "linux/vfio.h, VFIO_DEVICE_STATE_RUNNING: the default state, which a device has when it is opened, "
+                 "whatever its last user left behind",
+        .causes = "closing does not end the transfer, or leaves the state machine where it was for the next user",
+        .hazard = CHECK_HAZARD_RESET,
+        .cost = "5 times closed and opened",
+        .needs = CHECK_NEEDS_MIGRATION | CHECK_NEEDS_TRAFFIC,
+        .run = run_close_at_work,
+    },
+    {
+        .name = "race/session-closed-at-work",
+        .level = CHECK_MUST,
+        .basis = BASIS_CLOSE,
+        .causes = "the end of the transfer is waited for, or is where the device is set going again",
+        .cost = "2 transfers",
+        .needs = CHECK_NEEDS_MIGRATION | CHECK_NEEDS_TRAFFIC,
+        .run = run_session_closed,
+    },
+    {
+        .name = "race/pre-copy-at-work",
+        .level = CHECK_MUST,
+        .basis = "linux/vfio.h, PRE_COPY: the device is running as in RUNNING, while VFIO_MIG_GET_PRECOPY_INFO and "
+                 "reads of the data FD go on; PRE_COPY -> RUNNING gives the migration up",
+        .causes = "the tracking of changes gets into the way of the work; the device is not told that it was given up",
+        .field = "a PRE_COPY that was cancelled and that the device was not told of",
+        .cost = "3 pre-copies",
+        .needs = CHECK_NEEDS_MIGRATION | CHECK_NEEDS_PRE_COPY | CHECK_NEEDS_TRAFFIC,
+        .run = run_pre_copy_at_work,
+    },
+};
+
+const struct check_group check_race_group = {rules, sizeof(rules) / sizeof(rules[0])};
