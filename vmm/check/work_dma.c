@@ -18,7 +18,7 @@
 #define SLOT_SIZE (2 * BENCH_PAGE)
 #define LENGTH_MAX 4096u
 #define SOURCE_SIZE (512u << 10)
-#define LONG_EVERY 16u      /* one in so many operations is a checksum of all of the source, which takes its time */
+#define LONG_EVERY 16u     /* one in so many operations is a checksum of all of the source, which takes its time */
 #define INTERNAL_SLOTS 16u /* of LENGTH_MAX bytes in internal memory, for each queue */
 #define UNTOUCHED 0x5a
 
