@@ -5,10 +5,22 @@ libdevices_a_SOURCES = \
 	devices/fsm.c devices/fsm.h \
 	devices/model.c devices/model.h \
 	devices/stream.c devices/stream.h \
+	devices/faults/answers.c \
+	devices/faults/arcs.c \
+	devices/faults/command.c devices/faults/command.h \
 	devices/faults/completion_repeated.c \
-	devices/faults/device_byte_changed.c \
+	devices/faults/completions.c \
 	devices/faults/fault.c devices/faults/fault.h \
 	devices/faults/p2p_not_quiesced.c \
+	devices/faults/interrupts.c \
+	devices/faults/loads.c \
+	devices/faults/logs.c \
+	devices/faults/memory.c \
+	devices/faults/quiesce.c \
+	devices/faults/sizes.c \
+	devices/faults/states.c \
+	devices/faults/streams.c \
+	devices/faults/timer.c devices/faults/timer.h \
 	devices/models/dma.c devices/models/dma.h \
 	devices/models/dma_dirtier.c \
 	devices/models/dma_interrupt.c \

@@ -202,8 +202,9 @@ static void list_models(void)
 
 static void list_faults(void)
 {
-    for (const struct fault_kind *const *kind = fault_kinds; *kind; kind++)
-        printf("%s%s%s\n    %s\n", (*kind)->name, *(*kind)->options ? "," : "", (*kind)->options, (*kind)->description);
+    for (const struct fault_row *row = fault_table(); row->name; row++)
+        if (fault_row_is_of_device(row))
+            printf("%s%s%s\n    %s\n", row->name, *row->options ? "," : "", row->options, row->text);
 }
 
 static void listening(const char *path)

@@ -158,6 +158,13 @@ uint8_t *device_memory(struct device *device, uint64_t *size)
     return device->ops->memory(device, size);
 }
 
+int device_command(struct device *device, struct device_command *command)
+{
+    while (device && !device->ops->command)
+        device = device->next;
+    return device ? device->ops->command(device, command) : command->answer(command);
+}
+
 int host_dma_read(struct device_host *host, enum device_dma_purpose purpose, uint64_t iova, void *data, size_t size)
 {
     FIND_UP(host, dma_read);
@@ -205,4 +212,10 @@ void host_was_reset(struct device_host *host)
 {
     FIND_UP(host, was_reset);
     host->ops->was_reset(host);
+}
+
+void host_state_changed(struct device_host *host, unsigned int state)
+{
+    FIND_UP(host, state_changed);
+    host->ops->state_changed(host, state);
 }

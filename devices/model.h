@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/buffer.h"
 #include "lib/error.h"
 #include "stopcopy/vfio_compat.h"
 
@@ -51,6 +52,8 @@ struct device_host_ops {
     void (*set_timer)(struct device_host *host, uint64_t at_ns);
     /* The device was reset from within (FLR): its migration state is RUNNING again. */
     void (*was_reset)(struct device_host *host);
+    /* For the layers: the migration state is another one, and nobody asked for it. */
+    void (*state_changed)(struct device_host *host, unsigned int state);
 };
 
 struct device_host {
@@ -82,7 +85,18 @@ enum device_data {
     DEVICE_DATA_FAILED,
 };
 
-/* An operation that is NULL is the next layer's. A model has all of them. */
+/* A command of the client, for the layers that falsify what the server itself answers. */
+struct device_command {
+    uint16_t number;                               /* VFIO_USER_* */
+    uint8_t *payload;                              /* of the request; may be changed */
+    size_t size;                                   /* of the payload, at least what the command needs */
+    struct buffer *reply;                          /* what it is answered */
+    unsigned int *state;                           /* the migration state */
+    bool unanswered;                               /* set: the client gets no reply */
+    int (*answer)(struct device_command *command); /* the server's own handling: 0 or the errno it answers */
+};
+
+/* An operation that is NULL is the next layer's. A model has all of them but command, which is the server's. */
 struct device_ops {
     void (*destroy)(struct device *device);
     /* As after power-on, configuration space included; RUNNING. */
@@ -115,6 +129,8 @@ struct device_ops {
 
     /* The internal memory, for the layers: where it is and its size; *size 0 where the device has none. */
     uint8_t *(*memory)(struct device *device, uint64_t *size);
+    /* For the layers: every command that the server gets, before it acts. Returns 0 or the errno to be answered. */
+    int (*command)(struct device *device, struct device_command *command);
 };
 
 /* The head of each model's and each layer's own structure. */
@@ -151,6 +167,8 @@ int device_data_write(struct device *device, const void *data, size_t size);
 uint64_t device_data_size(struct device *device);
 int device_precopy_info(struct device *device, bool version2, struct vfio_precopy_info *info);
 uint8_t *device_memory(struct device *device, uint64_t *size);
+/* Of the first layer at or below device that has it, else command->answer. device may be NULL. */
+int device_command(struct device *device, struct device_command *command);
 
 /* The same upwards: host is a device's host, the layers go on by calling it on layer->device.host. */
 int host_dma_read(struct device_host *host, enum device_dma_purpose purpose, uint64_t iova, void *data, size_t size);
@@ -162,6 +180,7 @@ bool host_irq_raise(struct device_host *host, unsigned int index, unsigned int v
 void host_irq_level(struct device_host *host, bool asserted);
 void host_set_timer(struct device_host *host, uint64_t at_ns);
 void host_was_reset(struct device_host *host);
+void host_state_changed(struct device_host *host, unsigned int state);
 
 /* What the command line says of a device. */
 struct device_options {

@@ -197,3 +197,10 @@ void io_close(int *fd)
         close(*fd);
     *fd = -1;
 }
+
+bool io_readable(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+
+    return poll(&poll_fd, 1, 0) > 0;
+}

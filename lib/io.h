@@ -40,6 +40,9 @@ int io_send(int socket, struct iovec *vector, size_t vector_count, const int *fd
 ssize_t io_receive(int socket, void *data, size_t size, int *fds, size_t *fd_count, struct deadline deadline,
                    const char *what, struct error *error);
 
+/* Can something be read at once, or was the other end closed? */
+bool io_readable(int fd);
+
 /* Closes *fd where it is not -1, and sets it to -1. */
 void io_close(int *fd);
 

@@ -4,6 +4,8 @@ libcommon_a_SOURCES = \
 	lib/buffer.c lib/buffer.h \
 	lib/deadline.c lib/deadline.h \
 	lib/error.c lib/error.h \
+	lib/fault_bugs.c \
+	lib/fault_table.c lib/fault_table.h \
 	lib/io.c lib/io.h \
 	lib/migration_state.c \
 	lib/options.c lib/options.h

@@ -176,11 +176,4 @@ static struct device_layer *create(const struct fault_request *request, struct e
     return &fault->layer;
 }
 
-const struct fault_kind fault_completion_repeated = {
-    .name = "completion-repeated",
-    .options = "at=N",
-    .description =
-        "the Nth completion since the device was made or loaded is posted twice; without N the fifth since it was "
-        "loaded or left STOP (class of row 18)",
-    .create = create,
-};
+const struct fault_kind fault_repeated_kinds[] = {{"completion-repeated", create, 0}, {0}};

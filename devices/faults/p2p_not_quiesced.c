@@ -145,11 +145,4 @@ static struct device_layer *create(const struct fault_request *request, struct e
     return fault ? &fault->layer : NULL;
 }
 
-const struct fault_kind fault_p2p_not_quiesced = {
-    .name = "p2p-not-quiesced",
-    .options = "",
-    .description =
-        "in RUNNING_P2P and PRE_COPY_P2P the device goes on with DMA to other devices, and one such write arrives when "
-        "its own state was read to the end: after the state of a device that comes before it",
-    .create = create,
-};
+const struct fault_kind fault_p2p_kinds[] = {{"p2p-not-quiesced", create, 0}, {0}};

@@ -65,6 +65,11 @@ static void was_reset(struct device_host *host)
     ((struct connection *)host)->migration_state = VFIO_DEVICE_STATE_RUNNING;
 }
 
+static void state_changed(struct device_host *host, unsigned int state)
+{
+    ((struct connection *)host)->migration_state = state;
+}
+
 static const struct device_host_ops host_ops = {
     .dma_read = connection_dma_read,
     .dma_reaches_peer = connection_dma_reaches_peer,
@@ -74,6 +79,7 @@ static const struct device_host_ops host_ops = {
     .irq_level = set_level,
     .set_timer = set_timer,
     .was_reset = was_reset,
+    .state_changed = state_changed,
 };
 
 void connection_init(struct connection *connection)

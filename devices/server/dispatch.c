@@ -29,16 +29,56 @@ static const struct command commands[] = {
     {VFIO_USER_STOPCOPY_PRECOPY_INFO, sizeof(struct vfio_user_precopy_info), handle_precopy_info},
 };
 
-static int handle(struct connection *connection, struct message *message, struct reply *reply)
+static const struct command *find(uint16_t number)
 {
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (commands[i].number != message->header.command)
-            continue;
-        if (message->size < commands[i].payload_min)
-            return EINVAL;
-        return commands[i].handler(connection, message, reply);
-    }
-    return EOPNOTSUPP;
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (commands[i].number == number)
+            return &commands[i];
+    return NULL;
+}
+
+/* A command on its way through the device's layers. */
+struct dispatched {
+    struct device_command command; /* first */
+    const struct command *known;
+    struct connection *connection;
+    struct message *message;
+    struct reply *reply;
+};
+
+static int answer(struct device_command *command)
+{
+    struct dispatched *dispatched = (struct dispatched *)command;
+
+    /* A layer may have made it shorter. */
+    dispatched->message->size = command->size;
+    return dispatched->known->handler(dispatched->connection, dispatched->message, dispatched->reply);
+}
+
+/* *unanswered: a fault keeps the reply back. */
+static int handle(struct connection *connection, struct message *message, struct reply *reply, bool *unanswered)
+{
+    struct dispatched dispatched = {
+        .command = {.number = message->header.command,
+                    .payload = message->payload,
+                    .size = message->size,
+                    .reply = &reply->payload,
+                    .state = &connection->migration_state,
+                    .answer = answer},
+        .known = find(message->header.command),
+        .connection = connection,
+        .message = message,
+        .reply = reply,
+    };
+    int failed;
+
+    if (!dispatched.known)
+        return EOPNOTSUPP;
+    if (message->size < dispatched.known->payload_min)
+        return EINVAL;
+    failed = device_command(connection->device, &dispatched.command);
+    *unanswered = dispatched.command.unanswered;
+    return failed;
 }
 
 static void send_reply(struct connection *connection, const struct message *message, const struct reply *reply,
@@ -62,6 +102,7 @@ void dispatch(struct connection *connection, struct message *message)
 {
     struct reply reply = {.fd_count = 0};
     uint32_t type = message->header.flags & VFIO_USER_FLAG_TYPE_MASK;
+    bool unanswered = false;
     int failed;
 
     if (type != VFIO_USER_FLAG_TYPE_COMMAND) {
@@ -70,10 +111,10 @@ void dispatch(struct connection *connection, struct message *message)
     } else if (!connection->negotiated && message->header.command != VFIO_USER_VERSION) {
         connection_fail(connection, EPROTO, "command %u came before VERSION", message->header.command);
     } else {
-        failed = handle(connection, message, &reply);
+        failed = handle(connection, message, &reply, &unanswered);
         if (!failed && reply.payload.failed)
             failed = ENOMEM;
-        if (!connection->gone && !(message->header.flags & VFIO_USER_FLAG_NO_REPLY))
+        if (!connection->gone && !unanswered && !(message->header.flags & VFIO_USER_FLAG_NO_REPLY))
             send_reply(connection, message, &reply, failed);
         /* What cannot be agreed on is answered, and then there is nothing more to say. */
         if (!connection->gone && !connection->negotiated)

@@ -64,6 +64,10 @@ int intx_bind(struct intx *intx, struct error *error)
 {
     if (!intx->device || intx->bound)
         return 0;
+    if (intx->lose_resample) {
+        intx->unmask_by_vmm = false;
+        set_eventfd(intx, VFIO_IRQ_SET_ACTION_UNMASK, -1, NULL);
+    }
     if (intx->asserted && eventfd_write(intx->trigger, 1))
         return error_set(error, errno, "asserting INTx once more");
     if (vm_level_irqfd_assign(intx->vm, intx->pin, intx->trigger, intx->resample, error))
@@ -99,6 +103,11 @@ int intx_resample(struct intx *intx, struct error *error)
                                              VFIO_PCI_INTX_IRQ_INDEX, 0, 1, NULL, 0, error);
     pthread_mutex_unlock(&intx->unmask_lock);
     return status ? error_prefix(error, "unmasking INTx") : 0;
+}
+
+bool intx_signalled(const struct intx *intx)
+{
+    return intx->device && !intx->bound && io_readable(intx->trigger);
 }
 
 void intx_get_state(const struct intx *intx, struct buffer *state)

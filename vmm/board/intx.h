@@ -31,6 +31,7 @@ struct intx {
     bool unmask_by_vmm; /* the device does not listen to resample */
     /* From taking a resample signal to the unmasking: an access of the guest's waits for one that is under way. */
     pthread_mutex_t unmask_lock;
+    bool lose_resample; /* a fault put in on purpose */
     bool bound;
     bool asserted; /* to be asserted when bound */
 };
@@ -47,6 +48,8 @@ int intx_unbind(struct intx *intx, struct error *error);
 /* Unmasks a device that the VMM has to, where the guest has EOIed since. Thread safe. */
 int intx_resample(struct intx *intx, struct error *error);
 
+/* Was the trigger signalled, and nobody has looked? */
+bool intx_signalled(const struct intx *intx);
 void intx_get_state(const struct intx *intx, struct buffer *state);
 int intx_put_state(struct intx *intx, struct cursor *state, struct error *error);
 

@@ -532,10 +532,37 @@ int machine_unbind_interrupts(struct machine *machine, struct error *error)
     return status;
 }
 
+int machine_interrupt_signalled(struct machine *machine, unsigned int device)
+{
+    int vector = -1;
+
+    pthread_mutex_lock(&machine->lock);
+    if (device < machine->device_count)
+        vector = pci_device_signalled(&machine->device[device]);
+    pthread_mutex_unlock(&machine->lock);
+    return vector;
+}
+
 void machine_drop_interrupt(struct machine *machine)
 {
     pthread_mutex_lock(&machine->lock);
     machine->drop.armed = true;
+    pthread_mutex_unlock(&machine->lock);
+}
+
+void machine_lose_resample(struct machine *machine)
+{
+    pthread_mutex_lock(&machine->lock);
+    for (size_t i = 0; i < machine->device_count; i++)
+        machine->device[i].intx.lose_resample = true;
+    pthread_mutex_unlock(&machine->lock);
+}
+
+void machine_forget_msix(struct machine *machine)
+{
+    pthread_mutex_lock(&machine->lock);
+    for (size_t i = 0; i < machine->device_count; i++)
+        machine->device[i].forget_msix = true;
     pthread_mutex_unlock(&machine->lock);
 }
 

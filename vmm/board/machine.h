@@ -187,9 +187,15 @@ int machine_resume(struct machine *machine, struct error *error);
  */
 int machine_bind_interrupts(struct machine *machine, struct error *error);
 int machine_unbind_interrupts(struct machine *machine, struct error *error);
+/* The first vector (0 for INTx) by which a device has signalled since interrupts were unbound, -1 where none was. */
+int machine_interrupt_signalled(struct machine *machine, unsigned int device);
 /* A fault put in on purpose: the first interrupt of any vector after the next binding is lost. Whoever waits for the
  * machine's events carries it out. */
 void machine_drop_interrupt(struct machine *machine);
+/* The same: from the next binding on no EOI of INTx reaches a device. */
+void machine_lose_resample(struct machine *machine);
+/* The same: the devices' states have an MSI-X capability that is off, whatever the table says. */
+void machine_forget_msix(struct machine *machine);
 
 /*
  * The state of the board outside of KVM: serial port, test port, and of each device what the VMM keeps for it:

@@ -360,6 +360,14 @@ int msix_unbind(struct msix *msix, struct error *error)
     return 0;
 }
 
+int msix_signalled(const struct msix *msix)
+{
+    for (unsigned int i = 0; i < msix->vectors; i++)
+        if (msix->vector[i].eventfd != -1 && !msix->vector[i].delivered && io_readable(msix->vector[i].eventfd))
+            return (int)i;
+    return -1;
+}
+
 bool msix_swallow(struct msix *msix, unsigned int number)
 {
     struct msix_vector *vector = &msix->vector[number];

@@ -70,6 +70,8 @@ int msix_bind(struct msix *msix, struct error *error);
 /* On return what the device had signalled is in the interrupt controller, or is pending here. */
 int msix_unbind(struct msix *msix, struct error *error);
 
+/* The first vector whose eventfd was signalled and not looked at yet, -1 where there is none. */
+int msix_signalled(const struct msix *msix);
 /* Loses the vector's interrupt, where one waits that would have been delivered. Returns whether it did. */
 bool msix_swallow(struct msix *msix, unsigned int number);
 

@@ -200,6 +200,14 @@ void pci_config_get_state(const struct pci_config *config, struct buffer *state)
     buffer_put(state, config->data, sizeof(config->data));
 }
 
+void pci_config_forget_msix(const struct pci_config *config, struct buffer *state)
+{
+    size_t at = config->description->msix.capability + PCI_MSIX_FLAGS + 1u;
+
+    if (config->description->msix_vectors && !state->failed)
+        state->data[state->size - sizeof(config->data) + at] &= (uint8_t)(~PCI_MSIX_FLAGS_ENABLE >> 8);
+}
+
 int pci_config_put_state(struct pci_config *config, struct cursor *state, struct error *error)
 {
     uint8_t data[PCI_CONFIG_SIZE];

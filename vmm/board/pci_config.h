@@ -33,6 +33,8 @@ uint64_t pci_config_bar_address(const struct pci_config *config, unsigned int ba
 
 void pci_config_get_state(const struct pci_config *config, struct buffer *state);
 /* Refuses a space that differs where the guest cannot write. */
+/* A fault put in on purpose: MSI-X is off in the state that was just added. */
+void pci_config_forget_msix(const struct pci_config *config, struct buffer *state);
 int pci_config_put_state(struct pci_config *config, struct cursor *state, struct error *error);
 
 #endif

@@ -230,6 +230,13 @@ int pci_device_unbind(struct pci_device *device, struct error *error)
     return 0;
 }
 
+int pci_device_signalled(const struct pci_device *device)
+{
+    int vector = msix_signalled(&device->msix);
+
+    return vector < 0 && intx_signalled(&device->intx) ? 0 : vector;
+}
+
 void pci_device_get_state(struct pci_device *device, struct buffer *state)
 {
     size_t record = record_begin(state, RECORD_PCI_CONFIG, CONFIG_STATE_VERSION);
@@ -238,6 +245,8 @@ void pci_device_get_state(struct pci_device *device, struct buffer *state)
     for (unsigned int i = 0; i < BOARD_BARS; i++)
         decoded |= (uint8_t)(device->bar[i].decoded << i);
     pci_config_get_state(&device->config, state);
+    if (device->forget_msix)
+        pci_config_forget_msix(&device->config, state);
     buffer_put_u8(state, decoded);
     record_end(state, record);
     if (device->msix.vectors)

@@ -34,6 +34,7 @@ struct pci_environment {
 struct pci_device {
     unsigned int number; /* in the board's order */
     struct vfio_device *vfio;
+    bool forget_msix; /* a fault put in on purpose */
     const struct pci_environment *environment;
     const struct board_device *description;
     struct pci_config config;
@@ -55,6 +56,8 @@ int pci_device_bind(struct pci_device *device, struct error *error);
 int pci_device_unbind(struct pci_device *device, struct error *error);
 
 /* The machine's lock is held. */
+/* As machine_interrupt_signalled. */
+int pci_device_signalled(const struct pci_device *device);
 void pci_device_get_state(struct pci_device *device, struct buffer *state);
 int pci_device_put_state(struct pci_device *device, const void *state, size_t size, struct error *error);
 

@@ -6,11 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/fault_table.h"
+
 #define SPEC_TEXT_MAX 4096
 
+/* Whose faults a list of devices gets. */
+struct fault_sides {
+    bool source;
+    bool destination;
+};
+
+static bool belongs(const char *fault, struct fault_sides sides)
+{
+    const struct fault_row *row = fault_table_find(fault);
+
+    return !row || (sides.source && row->place != FAULT_DESTINATION) ||
+           (sides.destination && row->place != FAULT_SOURCE);
+}
+
 /* The words for a test device that also has these faults. */
-static int add_faults(const struct options *options, const char *text, char words[static SPEC_TEXT_MAX],
-                      struct error *error)
+static int add_faults(const struct options *options, const char *text, struct fault_sides sides,
+                      char words[static SPEC_TEXT_MAX], struct error *error)
 {
     size_t length = strlen(text);
 
@@ -22,7 +38,11 @@ static int add_faults(const struct options *options, const char *text, char word
     for (size_t i = 0; i < options->device_fault_count; i++) {
         size_t room = SPEC_TEXT_MAX - length;
         const char *separator = !strchr(words, ':') ? ":" : words[length - 1] == ':' ? "" : ",";
-        int added = snprintf(words + length, room, "%sfault=%s", separator, options->device_fault[i]);
+        int added;
+
+        if (!belongs(options->device_fault[i], sides))
+            continue;
+        added = snprintf(words + length, room, "%sfault=%s", separator, options->device_fault[i]);
 
         if (added < 0 || (size_t)added >= room)
             return error_set(error, ENAMETOOLONG, "--fault '%.40s...'", options->device_fault[i]);
@@ -36,17 +56,15 @@ static int add_faults(const struct options *options, const char *text, char word
 
 /* One device, beside those of the list. */
 static int open_one(struct device_list *list, const struct options *options, const char *text, bool other_side,
-                    bool faults, struct opened_device *opened, struct error *error)
+                    struct fault_sides sides, struct opened_device *opened, struct error *error)
 {
     struct device_spec *chosen;
     char words[SPEC_TEXT_MAX];
     struct device_spec spec;
     int result;
 
-    if (faults ? add_faults(options, text, words, error) < 0 : strlen(text) >= SPEC_TEXT_MAX)
-        return faults ? -1 : error_set(error, ENAMETOOLONG, "--device '%.40s...'", text);
-    if (!faults)
-        strcpy(words, text);
+    if (add_faults(options, text, sides, words, error) < 0)
+        return -1;
     if (device_spec_parse(words, &spec, error) < 0)
         return -1;
     chosen = other_side && spec.to ? spec.to : &spec;
@@ -57,12 +75,14 @@ static int open_one(struct device_list *list, const struct options *options, con
     return result;
 }
 
-int device_list_open(struct device_list *list, const struct options *options, bool other_side, bool faults,
-                     struct error *error)
+int device_list_open(struct device_list *list, const struct options *options, bool other_side, bool source_faults,
+                     bool destination_faults, struct error *error)
 {
+    struct fault_sides sides = {.source = source_faults, .destination = destination_faults};
+
     *list = (struct device_list){0};
     for (size_t i = 0; i < options->device_count; i++) {
-        if (open_one(list, options, options->device[i], other_side, faults, &list->opened[i], error) < 0) {
+        if (open_one(list, options, options->device[i], other_side, sides, &list->opened[i], error) < 0) {
             device_list_close(list, NULL);
             return -1;
         }

@@ -17,8 +17,8 @@ struct device_list {
  * Opens all devices of the options, in order. other_side: of DEVICE,to=OTHER take OTHER. faults: give the faults of --fault
  * that are a device's to the test devices. On failure nothing stays open.
  */
-int device_list_open(struct device_list *list, const struct options *options, bool other_side, bool faults,
-                     struct error *error);
+int device_list_open(struct device_list *list, const struct options *options, bool other_side, bool source_faults,
+                     bool destination_faults, struct error *error);
 /* A server that did not end well is a note. */
 void device_list_close(struct device_list *list, struct event_log *log);
 

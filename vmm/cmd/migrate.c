@@ -110,6 +110,7 @@ static _Noreturn void child_main(struct chain *chain, unsigned int number, int f
                                         .leg = number ? number - 1 : 0,
                                         .other_side = number % 2,
                                         .faults = number == chain->options.repeat,
+                                        .source_faults = number + 1 == chain->options.repeat,
                                         .plan = &plan};
     enum status status;
 

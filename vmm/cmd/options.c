@@ -37,6 +37,8 @@ enum key {
     KEY_TIMEOUT,
     KEY_MESSAGE_TIMEOUT,
     KEY_ARC_TIMEOUT,
+    KEY_STOP_HOLD,
+    KEY_LIMIT_DOWNTIME,
     KEY_MODE,
     KEY_MAX_DOWNTIME,
     KEY_MAX_ROUNDS,
@@ -113,6 +115,11 @@ static const struct known_option known[] = {
     {OPTIONS_GUEST | OPTIONS_TRANSFER,
      {"no-p2p", KEY_NO_P2P, NULL, 0,
       "keep the devices from each other's BARs, which allows several devices of which one has no P2P state", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO,
+     {"stop-hold", KEY_STOP_HOLD, "TIME", 0,
+      "how long RAM and interrupts of the source are watched after the switch, 0 for not at all (20ms)", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO,
+     {"limit-downtime", KEY_LIMIT_DOWNTIME, "TIME", 0, "a longer downtime is a finding", 3}},
     {OPTIONS_TRANSFER,
      {"timeout", KEY_TIMEOUT, "TIME", 0, "limit of each wait for the other end or the guest (30s)", 4}},
     {0, {"message-timeout", KEY_MESSAGE_TIMEOUT, "TIME", 0, "limit of each answer of a device (5s)", 4}},
@@ -273,6 +280,10 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
         return option_parse_time(text, "--message-timeout", &options->message_timeout_ns, error);
     case KEY_ARC_TIMEOUT:
         return option_parse_time(text, "--arc-timeout", &options->arc_timeout_ns, error);
+    case KEY_STOP_HOLD:
+        return option_parse_time(text, "--stop-hold", &options->stop_hold_ns, error);
+    case KEY_LIMIT_DOWNTIME:
+        return option_parse_time(text, "--limit-downtime", &options->limit_downtime_ns, error);
     case KEY_MODE:
         chosen = choose("--mode", text, "stop-copy", "pre-copy", error);
         options->pre_copy = chosen > 0;
@@ -324,7 +335,7 @@ static bool can_share(const struct options *options, const char *name)
         why = "a file holds no memory that lives: RAM must be copied into it";
     else if (options->verify == VERIFY_DEFERRED)
         why = "of shared RAM nothing is left to be verified once the guest runs: --verify can be full or off";
-    else if (options->faults.page_not_sent || options->faults.log_ignored)
+    else if (fault_is_on(&options->faults, VMM_PAGE_NOT_SENT) || fault_is_on(&options->faults, VMM_LOG_IGNORED))
         why = "no page of shared RAM is sent, so none can be left out (--fault)";
     if (why)
         fprintf(stderr, "%s: --ram share: %s\n", name, why);
@@ -360,6 +371,7 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
                                 .repeat = 1,
                                 .channel_name = "unix",
                                 .precopy = {.max_downtime_ns = 300000000u, .max_rounds = 30},
+                                .stop_hold_ns = 20000000u,
                                 .timeout_ns = 30000000000u,
                                 .message_timeout_ns = 5000000000u,
                                 .arc_timeout_ns = 120000000000u};
@@ -389,7 +401,7 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
     }
     if (options->share_ram && !can_share(options, name))
         return STATUS_USAGE;
-    if (options->faults.log_ignored && !options->pre_copy) {
+    if (fault_is_on(&options->faults, VMM_LOG_IGNORED) && !options->pre_copy) {
         fprintf(stderr, "%s: --fault log-ignored: there is no dirty log without --mode pre-copy\n", name);
         return STATUS_USAGE;
     }

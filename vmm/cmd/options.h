@@ -41,6 +41,8 @@ struct options {
     uint64_t timeout_ns;
     uint64_t message_timeout_ns;
     uint64_t arc_timeout_ns;
+    uint64_t stop_hold_ns;
+    uint64_t limit_downtime_ns; /* 0: none */
     bool console;
 };
 

@@ -41,7 +41,7 @@ static enum status complete(struct one_process *one, struct vmm_process_config *
     config->log = one->log;
     config->sink = (struct snapshot_sink){.put = snapshot_store_put, .context = &one->store};
     config->plan = &one->plan;
-    config->faults = true;
+    config->faults = config->source_faults = true;
     status = vmm_process_run(config, &one->error);
     if (one->plan.vcpus && snapshot_store_put_plan(&one->store, &one->plan, &one->error) < 0)
         event_not_proven(one->log, true, "%s", one->error.text);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/cmd/vmm_process.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
@@ -426,6 +428,8 @@ static int prepare_source(struct vmm_process *process, struct error *error)
                                           .timeout_ns = options->timeout_ns,
                                           .message_timeout_ns = options->message_timeout_ns,
                                           .arc_timeout_ns = options->arc_timeout_ns,
+                                          .stop_hold_ns = options->stop_hold_ns,
+                                          .limit_downtime_ns = options->limit_downtime_ns,
                                           .faults = &options->faults};
 
     event_log_set_role(config->log, "source");
@@ -497,7 +501,8 @@ static enum status run_process(struct vmm_process *process, struct error *error)
     enum status status;
     int end;
 
-    if (device_list_open(&process->devices, config->options, config->other_side, config->faults, error) < 0) {
+    if (device_list_open(&process->devices, config->options, config->other_side, config->source_faults, config->faults,
+                         error) < 0) {
         if (config->from >= 0)
             refuse(config, error);
         return fail(process, config->from >= 0 ? "source" : "none", STATUS_USAGE, error);
@@ -540,10 +545,38 @@ static enum status run_process(struct vmm_process *process, struct error *error)
     return finish_guest(process, error);
 }
 
+/* The descriptors that this process has open, and -1 where that cannot be told. */
+static int count_descriptors(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    int count = -1;
+
+    if (!directory)
+        return -1;
+    /* Without ".", ".." and the directory itself. */
+    for (count = -3; readdir(directory);)
+        count++;
+    closedir(directory);
+    return count;
+}
+
+static bool is_open(int fd)
+{
+    return fd >= 0 && fcntl(fd, F_GETFD) >= 0;
+}
+
+/* Everything that was opened since is closed: a process that migrates guests for months runs out of what is not. */
+static void judge_descriptors(struct event_log *log, int before, int after)
+{
+    if (before >= 0 && after > before)
+        event_finding(log, "host/descriptor-leak", "%d descriptors were left open by the VMM", after - before);
+}
+
 enum status vmm_process_run(const struct vmm_process_config *config, struct error *error)
 {
     struct vmm_process process = {.config = config, .leg = config->leg, .log_leg = config->leg};
     enum status status = STATUS_NO_GUEST;
+    int descriptors = count_descriptors() - is_open(config->from) - is_open(config->to);
 
     process.start = calloc(1, sizeof(*process.start));
     process.now = calloc(1, sizeof(*process.now));
@@ -559,6 +592,7 @@ out:
     source_free(process.source);
     machine_free(process.machine);
     device_list_close(&process.devices, config->log);
+    judge_descriptors(config->log, descriptors, count_descriptors() - is_open(config->from) - is_open(config->to));
     free(process.start);
     free(process.now);
     return status;

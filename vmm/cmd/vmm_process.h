@@ -30,6 +30,7 @@ struct vmm_process_config {
     bool other_side;              /* of DEVICE,to=OTHER take OTHER */
     int alive;                    /* an empty line goes there about once a second while the guest works; -1: nowhere */
     bool merge_log;               /* the source's events come by the stream */
+    bool source_faults;           /* devices get those of --fault that belong to the way out */
     bool faults;                  /* those of --fault that belong to the way in (or to a guest that never moves) */
     struct proof_plan *plan;      /* filled in once the devices are known; may be NULL */
 };

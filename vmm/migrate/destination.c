@@ -60,6 +60,8 @@ struct destination *destination_new(const struct destination_config *config, str
                                            .log = config->log,
                                            .arc_timeout_ns = config->arc_timeout_ns,
                                            .message_timeout_ns = config->message_timeout_ns};
+    for (size_t i = 0; i < config->device_count; i++)
+        destination->device[i].cut = fault_is_on(config->faults, VMM_WRITE_NOT_CONTINUED);
     stream_open(&destination->stream, config->fd, config->peer);
     return destination;
 }
@@ -355,7 +357,7 @@ static int check_end(struct destination *destination, const struct stream_record
 static int take_record(struct destination *destination, const struct stream_record *record, struct error *error)
 {
     if (!in_order(destination, record))
-        return error_rule(error, "stream/invalid", 0, "%s sent %s %" PRIu32 " out of order, as record %" PRIu32,
+        return error_rule(error, "stream/order", 0, "%s sent %s %" PRIu32 " out of order, as record %" PRIu32,
                           destination->stream.peer, stream_type_name(record->type), record->instance,
                           destination->stream.received - 1);
     destination->stage = stage_after(destination->stage, record->type);
@@ -427,8 +429,10 @@ static int before_start(struct destination *destination, struct proof_snapshot *
     if (verification_begin(&destination->verification, config->verify, destination->ram_is_shared, destination->machine,
                            &destination->set, error) < 0)
         return -1;
-    if (config->faults && config->faults->interrupt_dropped)
+    if (fault_is_on(config->faults, VMM_INTERRUPT_DROPPED))
         machine_drop_interrupt(destination->machine);
+    if (fault_is_on(config->faults, VMM_RESAMPLE_LOST))
+        machine_lose_resample(destination->machine);
     start = clock_now_ns();
     if (machine_bind_interrupts(destination->machine, error) < 0)
         return -1;
@@ -454,7 +458,9 @@ static enum handover_outcome start_guest(struct destination *destination, struct
         return HANDOVER_ON_SOURCE;
     }
     start = clock_now_ns();
-    if (device_set_run(&destination->set, &tried, error) < 0 || machine_resume(destination->machine, error) < 0) {
+    if (device_set_run(&destination->set, &tried, error) < 0 ||
+        (!fault_is_on(destination->config.faults, VMM_NEITHER_RUNS) &&
+         machine_resume(destination->machine, error) < 0)) {
         tell(destination, STREAM_FAILED, error);
         return HANDOVER_LOST;
     }

@@ -27,10 +27,17 @@ int device_load_data(struct device_load *load, struct device_set *set, const str
     if (!load->begun && begin(load, set, record->instance, error) < 0)
         return -1;
     load->bytes += record->size;
+    load->written += record->size;
+    if (load->cut && record->size > 1) {
+        /* A fault on purpose: as if the device had taken a part, and nobody had gone on. */
+        load->cut = false;
+        load->written -= record->size / 2;
+        return migration_write_all(load->session, record->data, record->size - record->size / 2, error);
+    }
     if (migration_write_all(load->session, record->data, record->size, error) < 0) {
         struct error cause = *error;
 
-        return error_rule(error, "device/state-refused", 0,
+        return error_rule(error, cause.rule[0] ? cause.rule : "device/state-refused", 0,
                           "device %" PRIu32 " (%s): its state was refused after %" PRIu64 " bytes: %s",
                           record->instance, set->device[record->instance]->name, load->bytes, cause.text);
     }
@@ -46,9 +53,13 @@ int device_load_end(struct device_load *load, struct device_set *set, const stru
     if (!load->begun && begin(load, set, record->instance, error) < 0)
         return -1;
     if (!cursor_at_end(&cursor) || total != load->bytes)
-        return error_rule(error, "stream/invalid", 0,
+        return error_rule(error, "stream/device-size", 0,
                           "the state of device %" PRIu32 " ends after %" PRIu64 " bytes, of which %" PRIu64 " came",
                           record->instance, total, load->bytes);
+    if (load->written != load->bytes)
+        return error_rule(error, "device/write-not-continued", 0,
+                          "device %" PRIu32 " (%s) was given %" PRIu64 " of the %" PRIu64 " bytes of its state",
+                          record->instance, set->device[record->instance]->name, load->written, load->bytes);
     device_load_close(load);
     load->ended = true;
     return device_set_arc(set, record->instance, VFIO_DEVICE_STATE_STOP, error);

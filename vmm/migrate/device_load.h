@@ -13,14 +13,19 @@ struct device_load {
     struct vfio_data_session *session; /* in RESUMING */
     bool begun;
     bool ended;
+    bool cut; /* a fault put in on purpose: one write takes a part, and is not continued */
     uint64_t bytes;
+    uint64_t written;  /* of them, to the device */
     uint64_t start_ns; /* of the first data */
 };
 
 /* STREAM_DEVICE_DATA: the device takes it, or refuses it by the rule "device/state-refused". */
 int device_load_data(struct device_load *load, struct device_set *set, const struct stream_record *record,
                      struct error *error);
-/* STREAM_DEVICE_END: RESUMING to STOP, which is where a device must refuse a bad stream. */
+/*
+ * STREAM_DEVICE_END: RESUMING to STOP, which is where a device must refuse a bad stream. Rules "stream/device-size" where
+ * the source counts otherwise, "device/write-not-continued" where the device was not given all that came.
+ */
 int device_load_end(struct device_load *load, struct device_set *set, const struct stream_record *record,
                     struct error *error);
 /* Closes the session where there is one. */

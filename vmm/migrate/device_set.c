@@ -50,11 +50,68 @@ int device_set_probe(struct device_set *set, bool no_p2p, struct error *error)
     return 0;
 }
 
-/* Reads back where a failed arc has left the device; the state is ERROR where even that fails. */
-static void read_back(struct device_set *set, size_t index)
+static bool works(unsigned int state)
 {
-    if (migration_get_state(set->device[index], &set->state[index], NULL) < 0)
+    return state == VFIO_DEVICE_STATE_RUNNING || state == VFIO_DEVICE_STATE_PRE_COPY;
+}
+
+/* With what it was stopped with: not while it is loaded, when there is no guest that it works for. */
+static bool stands(unsigned int state)
+{
+    return state == VFIO_DEVICE_STATE_STOP || state == VFIO_DEVICE_STATE_STOP_COPY;
+}
+
+/* Whatever order a caller has: no device stops while another one works and could reach it, and none works before. */
+static int check_order(const struct device_set *set, size_t index, unsigned int to, struct error *error)
+{
+    unsigned int from = set->state[index];
+    bool stops = stands(to) && !stands(from) && from != VFIO_DEVICE_STATE_RESUMING;
+
+    if (!has_p2p(set, index) || !(stops || works(to)))
+        return 0;
+    for (size_t i = 0; i < set->count; i++) {
+        if (i == index || !has_p2p(set, i) || (stops ? !works(set->state[i]) : !stands(set->state[i])))
+            continue;
+        return error_rule(error, "device/p2p-order", 0,
+                          "device %zu (%s): %s to %s while device %zu (%s) is in %s: first all of them belong in "
+                          "RUNNING_P2P or PRE_COPY_P2P",
+                          index, set->device[index]->name, migration_state_name(from), migration_state_name(to), i,
+                          set->device[i]->name, migration_state_name(set->state[i]));
+    }
+    return 0;
+}
+
+int device_set_check(struct device_set *set, size_t index, struct error *error)
+{
+    unsigned int expected = set->state[index];
+
+    if (migration_get_state(set->device[index], &set->state[index], error) < 0)
+        return error_prefix(error, "device %zu (%s)", index, set->device[index]->name);
+    if (set->state[index] == expected)
+        return 0;
+    return error_rule(
+        error, "device/state-changed", 0, "device %zu (%s) was in %s, and without having been asked is in %s", index,
+        set->device[index]->name, migration_state_name(expected), migration_state_name(set->state[index]));
+}
+
+/* What an arc's failure has left, and the rule: that of the cause where it has one. */
+static int arc_failed(struct device_set *set, size_t index, unsigned int to, struct error *error)
+{
+    struct error cause = error ? *error : (struct error)ERROR_INIT;
+    unsigned int from = set->state[index];
+    bool known = migration_get_state(set->device[index], &set->state[index], NULL) == 0;
+    const char *rule = cause.rule[0] ? cause.rule : "device/arc-failed";
+
+    if (!known)
         set->state[index] = VFIO_DEVICE_STATE_ERROR;
+    else if (set->state[index] == VFIO_DEVICE_STATE_ERROR)
+        rule = "device/error-state";
+    error_rule(error, rule, 0, "device %zu (%s): %s to %s failed and left it in %s: %s", index,
+               set->device[index]->name, migration_state_name(from), migration_state_name(to),
+               known ? migration_state_name(set->state[index]) : "a state that it does not tell", cause.text);
+    if (error)
+        error->number = cause.number;
+    return -1;
 }
 
 int device_set_arc(struct device_set *set, size_t index, unsigned int to, struct error *error)
@@ -64,25 +121,17 @@ int device_set_arc(struct device_set *set, size_t index, unsigned int to, struct
     uint64_t start = clock_now_ns();
     int result;
 
+    if (device_set_check(set, index, error) < 0)
+        return -1;
     device->ops->set_timeout(device, set->arc_timeout_ns);
     result = migration_set_state(device, to, error);
     device->ops->set_timeout(device, set->message_timeout_ns);
-    if (result == 0) {
-        set->state[index] = to;
-        event_arc(set->log, (unsigned int)index, migration_state_name(from), migration_state_name(to), start,
-                  clock_now_ns());
-        return 0;
-    }
-    read_back(set, index);
-    if (error) {
-        struct error cause = *error;
-
-        error_rule(error, "device/arc-failed", 0, "device %zu (%s): %s to %s failed and left it in %s: %s", index,
-                   device->name, migration_state_name(from), migration_state_name(to),
-                   migration_state_name(set->state[index]), cause.text);
-        error->number = cause.number;
-    }
-    return -1;
+    if (result < 0)
+        return arc_failed(set, index, to, error);
+    event_arc(set->log, (unsigned int)index, migration_state_name(from), migration_state_name(to), start,
+              clock_now_ns());
+    set->state[index] = to;
+    return 0;
 }
 
 bool device_set_has_pre_copy(const struct device_set *set, size_t index)
@@ -126,6 +175,8 @@ static int step(struct device_set *set, arc_choice choose, bool *any, struct err
     for (size_t i = 0; i < set->count; i++) {
         arcs[i] = (struct arc){.set = set, .index = i, .error = ERROR_INIT};
         arcs[i].due = choose(set, i, &arcs[i].to);
+        if (arcs[i].due && check_order(set, i, arcs[i].to, error) < 0)
+            return -1;
         if (arcs[i].due)
             own = &arcs[i];
     }
@@ -205,11 +256,11 @@ int device_set_pre_copy(struct device_set *set, struct error *error)
     return step(set, to_pre_copy, &any, error);
 }
 
-int device_set_stop_copy(struct device_set *set, struct error *error)
+int device_set_stop_copy(struct device_set *set, bool p2p_first, struct error *error)
 {
     bool any;
 
-    if (step(set, to_quiet, &any, error) < 0)
+    if (p2p_first && step(set, to_quiet, &any, error) < 0)
         return -1;
     return step(set, to_stop_copy, &any, error);
 }
@@ -244,4 +295,16 @@ int device_set_recover(struct device_set *set, struct error *error)
     if (step(set, back_to_running_p2p, &any, error) < 0)
         return -1;
     return step(set, to_running, &any, error);
+}
+
+int device_set_all_run(struct device_set *set, struct error *error)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (migration_get_state(set->device[i], &set->state[i], error) < 0)
+            return error_prefix(error, "device %zu (%s)", i, set->device[i]->name);
+        if (set->state[i] != VFIO_DEVICE_STATE_RUNNING)
+            return error_rule(error, "device/not-running", 0, "the guest was resumed while device %zu (%s) is in %s", i,
+                              set->device[i]->name, migration_state_name(set->state[i]));
+    }
+    return 0;
 }

@@ -25,9 +25,15 @@ struct device_set {
  */
 int device_set_probe(struct device_set *set, bool no_p2p, struct error *error);
 
-/* One change of state of one device, timed and logged. On failure the state is read back; rule "device/arc-failed". */
+/*
+ * One change of state of one device, timed and logged. Before it the state is read: rule "device/state-changed" where the
+ * device is not where the last arc took it, and "device/p2p-order" where another device is in the way. On failure the
+ * state is read back: rule "device/no-answer", "device/error-state" or "device/arc-failed".
+ */
 int device_set_arc(struct device_set *set, size_t index, unsigned int to, struct error *error);
 
+/* Is the device where its last arc took it? Rule "device/state-changed". */
+int device_set_check(struct device_set *set, size_t index, struct error *error);
 /* Has the device the PRE_COPY states? */
 bool device_set_has_pre_copy(const struct device_set *set, size_t index);
 /*
@@ -36,8 +42,10 @@ bool device_set_has_pre_copy(const struct device_set *set, size_t index);
  */
 /* RUNNING to PRE_COPY, of every device that has it. */
 int device_set_pre_copy(struct device_set *set, struct error *error);
-/* RUNNING or PRE_COPY to STOP_COPY, every device to RUNNING_P2P or PRE_COPY_P2P first. */
-int device_set_stop_copy(struct device_set *set, struct error *error);
+/* RUNNING or PRE_COPY to STOP_COPY, every device to RUNNING_P2P or PRE_COPY_P2P first (but for a fault on purpose). */
+int device_set_stop_copy(struct device_set *set, bool p2p_first, struct error *error);
+/* Is every device in RUNNING? Rule "device/not-running" where not. */
+int device_set_all_run(struct device_set *set, struct error *error);
 /* STOP_COPY to STOP. What fails goes to the log: nobody needs these devices any more. */
 void device_set_stop(struct device_set *set);
 /* STOP to RUNNING, every device to RUNNING_P2P first. *tried: an arc out of STOP was tried on some device. */

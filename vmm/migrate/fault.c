@@ -1,54 +1,48 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/migrate/fault.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-static const struct fault_description faults[] = {
-    {"page-not-sent", "", "one page of RAM that holds data is left out of the stream", "ram/page-differs", false},
-    {"register-changed", "", "one bit of a vector register of vCPU 0 is changed on its way", "proof/digest-after",
-     false},
-    {"interrupt-dropped", "17, 18", "the interrupts of one vector are lost after the switch", "guest/interrupt-lost",
-     false},
-    {"tsc-ahead", "", "the source says that its guest's TSC is far ahead of the destination's", "clock/tsc-behind",
-     false},
-    {"log-ignored", "43", "the VMM ignores the device's dirty log (with --mode pre-copy)", "ram/page-differs", false},
-    {"completion-repeated", "", "the device posts one completion twice", "guest/completion-sequence", true},
-    {"device-byte-changed", "", "one byte of the device's internal memory changes as its state is loaded", "guest/data",
-     true},
-    {0},
+#include "lib/fault_table.h"
+
+static const char *const names[VMM_FAULTS] = {
+    [VMM_PAGE_NOT_SENT] = "page-not-sent",
+    [VMM_REGISTER_CHANGED] = "register-changed",
+    [VMM_TSC_AHEAD] = "tsc-ahead",
+    [VMM_INTERRUPT_DROPPED] = "interrupt-dropped",
+    [VMM_LOG_IGNORED] = "log-ignored",
+    [VMM_LOG_READ_EARLY] = "log-read-early",
+    [VMM_LOG_LEFT_ON] = "log-left-on",
+    [VMM_WRITE_NOT_CONTINUED] = "write-not-continued",
+    [VMM_CHUNKS_SWAPPED] = "chunks-swapped",
+    [VMM_SIZE_COUNTED_TWICE] = "size-counted-twice",
+    [VMM_DEVICES_BEFORE_VCPUS] = "devices-before-vcpus",
+    [VMM_P2P_ORDER] = "p2p-order",
+    [VMM_SESSION_FORGOTTEN] = "session-forgotten",
+    [VMM_NO_UNWIND] = "no-unwind",
+    [VMM_BOTH_RUN] = "both-run",
+    [VMM_NEITHER_RUNS] = "neither-runs",
+    [VMM_PAUSED_EARLY] = "paused-early",
+    [VMM_DESCRIPTOR_LEAKED] = "descriptor-leaked",
+    [VMM_BAR_ACCESS] = "bar-access",
+    [VMM_MSIX_DISAGREES] = "msix-disagrees",
+    [VMM_RESAMPLE_LOST] = "resample-lost",
 };
-
-const struct fault_description *fault_list(void)
-{
-    return faults;
-}
-
-static const struct fault_description *find(const char *name, size_t length)
-{
-    for (const struct fault_description *fault = faults; fault->name; fault++)
-        if (strlen(fault->name) == length && !strncmp(fault->name, name, length))
-            return fault;
-    return NULL;
-}
 
 int fault_parse(const char *text, struct fault_plan *plan, struct error *error)
 {
+    const struct fault_row *row = fault_table_find(text);
     size_t length = strcspn(text, ",");
-    const struct fault_description *fault = find(text, length);
 
-    if (!fault)
+    if (!row)
         return error_set(error, 0, "there is no fault '%.*s': stopcopy faults lists them", (int)length, text);
-    if (fault->device)
+    if (fault_row_is_of_device(row))
         return 1;
     if (text[length])
-        return error_set(error, 0, "the fault '%s' has no options", fault->name);
-    plan->page_not_sent |= !strcmp(fault->name, "page-not-sent");
-    plan->tsc_ahead |= !strcmp(fault->name, "tsc-ahead");
-    plan->register_changed |= !strcmp(fault->name, "register-changed");
-    plan->interrupt_dropped |= !strcmp(fault->name, "interrupt-dropped");
-    plan->log_ignored |= !strcmp(fault->name, "log-ignored");
+        return error_set(error, 0, "the fault '%s' has no options", row->name);
+    for (unsigned int fault = 0; fault < VMM_FAULTS; fault++)
+        if (!strcmp(names[fault], row->name))
+            plan->on |= UINT64_C(1) << fault;
     return 0;
 }
 

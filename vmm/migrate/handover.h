@@ -65,6 +65,8 @@ struct source_config {
     uint64_t timeout_ns; /* each wait for the destination */
     uint64_t message_timeout_ns;
     uint64_t arc_timeout_ns;
+    uint64_t stop_hold_ns;           /* how long what was stopped is watched, 0: not at all */
+    uint64_t limit_downtime_ns;      /* a longer downtime is a finding, 0: none is */
     const struct fault_plan *faults; /* NULL: none */
 };
 

@@ -15,5 +15,6 @@ libvmm_a_SOURCES += \
 	vmm/migrate/ram_share.c vmm/migrate/ram_share.h \
 	vmm/migrate/source.c vmm/migrate/source_private.h vmm/migrate/source_send.c \
 	vmm/migrate/source_log.c vmm/migrate/source_log.h \
+	vmm/migrate/stop_watch.c vmm/migrate/stop_watch.h \
 	vmm/migrate/stream.c vmm/migrate/stream.h \
 	vmm/migrate/verification.c vmm/migrate/verification.h

@@ -46,7 +46,7 @@ struct precopy *precopy_new(const struct precopy_config *config, struct error *e
     precopy->bandwidth = BANDWIDTH_GUESS;
     precopy->tracking = (struct dirty_tracking){.machine = config->machine,
                                                 .set = config->set,
-                                                .ignore_devices = config->ignore_device_logs,
+                                                .ignore_devices = fault_is_on(config->faults, VMM_LOG_IGNORED),
                                                 .wish = config->limits.dirty_log};
     precopy->data = malloc(STREAM_DATA_MAX);
     if (!precopy->data) {
@@ -93,7 +93,8 @@ int precopy_cancel(struct precopy *precopy, struct error *error)
 
     precopy_end_sessions(precopy);
     result = device_set_recover(precopy->config.set, error);
-    precopy_stop_tracking(precopy);
+    if (!fault_is_on(precopy->config.faults, VMM_LOG_LEFT_ON))
+        precopy_stop_tracking(precopy);
     return result;
 }
 
@@ -182,6 +183,8 @@ static int send_device(struct precopy *precopy, size_t index, struct error *erro
         size_t count;
 
         result = device->ops->session_read(session, precopy->data, STREAM_DATA_MAX, &count, error);
+        if (result == VFIO_DATA_ERROR)
+            migration_read_failed(session, precopy->session_bytes[index], error);
         if (result == VFIO_DATA_ERROR)
             return error_prefix(error, "device %zu (%s): saving its state in PRE_COPY", index, device->name);
         if (count && stream_send(precopy->config.stream, STREAM_DEVICE_DATA, (uint32_t)index, precopy->data, count,
@@ -321,6 +324,9 @@ int precopy_run(struct precopy *precopy, struct error *error)
     struct rest rest;
     bool ready;
 
+    if (fault_is_on(precopy->config.faults, VMM_LOG_READ_EARLY) &&
+        dirty_tracking_take(&precopy->tracking, &precopy->dirty, error) < 0)
+        return -1;
     if ((precopy->config.ram && dirty_tracking_start(&precopy->tracking, error) < 0) ||
         start_devices(precopy, error) < 0 || take_dirty(precopy, error) < 0)
         return -1;

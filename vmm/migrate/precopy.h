@@ -8,6 +8,7 @@
 #define STOPCOPY_PRECOPY_H
 
 #include "vmm/migrate/device_set.h"
+#include "vmm/migrate/fault.h"
 #include "vmm/migrate/ram.h"
 #include "vmm/migrate/stream.h"
 #include "vmm/vfio/dirty_log.h"
@@ -27,8 +28,8 @@ struct precopy_config {
     struct stream *stream;
     struct ram_sender *ram; /* NULL: RAM is shared, and only devices' states go in the rounds */
     struct precopy_limits limits;
-    uint64_t timeout_ns;     /* of each record */
-    bool ignore_device_logs; /* a fault put in on purpose */
+    uint64_t timeout_ns;             /* of each record */
+    const struct fault_plan *faults; /* NULL: none */
     /* Between rounds: looks after the guest that works. -1 with the reason: the rounds end there. NULL: nobody does. */
     int (*attend)(void *context, struct error *error);
     void *attend_context;

@@ -9,6 +9,11 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "vmm/report/event_log.h"
+
+/* In place of a digest: no comparison. */
+#define DIGEST_UNKNOWN 0u
+
 static const uint8_t zero_page[RAM_PAGE_SIZE];
 
 /* One range of RAM, as the functions here walk it. */
@@ -77,7 +82,25 @@ void ram_sender_free(struct ram_sender *sender)
 {
     free(sender->copy);
     sender->copy = NULL;
+    for (unsigned int range = 0; range < BOARD_RAM_RANGES_MAX; range++) {
+        free(sender->digest[range]);
+        sender->digest[range] = NULL;
+    }
     page_set_free(&sender->sent);
+}
+
+/* What was never sent is zero at the destination. */
+static int prepare_digests(struct ram_sender *sender, unsigned int range, struct error *error)
+{
+    uint64_t pages = machine_board(sender->machine)->ram[range].size / RAM_PAGE_SIZE;
+    uint64_t zero = XXH3_64bits(zero_page, RAM_PAGE_SIZE);
+
+    sender->digest[range] = malloc(pages * sizeof(uint64_t));
+    if (!sender->digest[range])
+        return error_set(error, ENOMEM, "sending RAM in rounds");
+    for (uint64_t page = 0; page < pages; page++)
+        sender->digest[range][page] = zero;
+    return 0;
 }
 
 int ram_sender_prepare(struct ram_sender *sender, struct error *error)
@@ -85,6 +108,9 @@ int ram_sender_prepare(struct ram_sender *sender, struct error *error)
     sender->copy = malloc(STREAM_DATA_MAX);
     if (!sender->copy)
         return error_set(error, ENOMEM, "sending RAM in rounds");
+    for (unsigned int range = 0; range < machine_board(sender->machine)->ram_ranges; range++)
+        if (prepare_digests(sender, range, error) < 0)
+            return -1;
     return page_set_init(&sender->sent, sender->machine, error);
 }
 
@@ -109,8 +135,12 @@ static int send_data(struct pass *pass, const struct walk *walk, uint64_t start,
         return -1;
     sender->totals.pages += (end - start) / RAM_PAGE_SIZE;
     sender->totals.bytes += end - start;
-    for (uint64_t page = start / RAM_PAGE_SIZE; pass->only && page < end / RAM_PAGE_SIZE; page++)
+    for (uint64_t page = start / RAM_PAGE_SIZE; pass->only && page < end / RAM_PAGE_SIZE; page++) {
         page_set_add(&sender->sent, walk->range, page);
+        if (sender->digest[walk->range])
+            sender->digest[walk->range][page] =
+                XXH3_64bits((const uint8_t *)data + page * RAM_PAGE_SIZE - start, RAM_PAGE_SIZE);
+    }
     return 0;
 }
 
@@ -122,8 +152,11 @@ static int send_zero(struct pass *pass, const struct walk *walk, uint64_t start,
     if (stream_send(sender->stream, STREAM_RAM_ZERO, walk->range, payload, sizeof(payload),
                     deadline_in_ns(sender->timeout_ns), error) < 0)
         return -1;
-    for (uint64_t page = start / RAM_PAGE_SIZE; page < end / RAM_PAGE_SIZE; page++)
+    for (uint64_t page = start / RAM_PAGE_SIZE; page < end / RAM_PAGE_SIZE; page++) {
         page_set_remove(&sender->sent, walk->range, page);
+        if (sender->digest[walk->range])
+            sender->digest[walk->range][page] = XXH3_64bits(zero_page, RAM_PAGE_SIZE);
+    }
     return 0;
 }
 
@@ -144,6 +177,9 @@ static bool skipped(struct ram_sender *sender, const struct walk *walk, uint64_t
         sender->skipped = offset;
         sender->skip_from = RAM_SKIP_NONE;
     }
+    /* No log is to blame for it. */
+    if (offset == sender->skipped && sender->digest[walk->range])
+        sender->digest[walk->range][offset / RAM_PAGE_SIZE] = DIGEST_UNKNOWN;
     return offset == sender->skipped;
 }
 
@@ -217,6 +253,24 @@ int ram_send_pages(struct ram_sender *sender, const struct page_set *pages, bool
     struct pass pass = {.sender = sender, .only = pages, .live = live};
 
     return send_pass(&pass, error);
+}
+
+void ram_sender_judge_logs(const struct ram_sender *sender, const struct ram_digests *last, struct event_log *log)
+{
+    uint64_t missed = 0, first = 0;
+
+    for (unsigned int range = 0; range < last->ranges; range++) {
+        const uint64_t *sent = sender->digest[range];
+
+        for (uint64_t page = 0; sent && page < last->pages[range]; page++)
+            if (sent[page] != DIGEST_UNKNOWN && sent[page] != last->digest[range][page] && !missed++)
+                first = machine_board(sender->machine)->ram[range].start + page * RAM_PAGE_SIZE;
+    }
+    if (missed)
+        event_finding(log, "ram/log-missed",
+                      "%" PRIu64 " pages changed after they were sent, and no dirty log had them, neither KVM's nor a "
+                      "device's; the first at 0x%" PRIx64,
+                      missed, first);
 }
 
 int ram_receive(struct machine *machine, const struct stream_record *record, struct ram_totals *totals,

@@ -25,6 +25,8 @@ struct ram_sender {
     /* What sending in several rounds needs, NULL and empty before ram_sender_prepare. */
     void *copy;           /* of pages that the guest may write to while they are sent */
     struct page_set sent; /* pages that hold data at the destination */
+    /* Of each page as it was sent last, so that a page that changed behind every dirty log shows. */
+    uint64_t *digest[BOARD_RAM_RANGES_MAX];
 };
 
 void ram_sender_init(struct ram_sender *sender, struct machine *machine, struct stream *stream, uint64_t timeout_ns);
@@ -40,6 +42,12 @@ int ram_send_all(struct ram_sender *sender, struct error *error);
  * log again.
  */
 int ram_send_pages(struct ram_sender *sender, const struct page_set *pages, bool live, struct error *error);
+
+/* Compares what was sent in rounds with what RAM holds at last: rule "ram/log-missed" where pages changed after they
+ * were sent, and no dirty log had them. */
+struct ram_digests;
+struct event_log;
+void ram_sender_judge_logs(const struct ram_sender *sender, const struct ram_digests *last, struct event_log *log);
 
 /* Takes over one STREAM_RAM record, checked. */
 int ram_receive(struct machine *machine, const struct stream_record *record, struct ram_totals *totals,

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <endian.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "vmm/migrate/ram_share.h"
 #include "vmm/migrate/source_private.h"
+#include "vmm/migrate/stop_watch.h"
+#include "vmm/vfio/dirty_log.h"
 
 #define PAUSE_TIMEOUT_MS 5000u
 /* How long a destination that has hung up is listened to for its reason. */
@@ -69,7 +73,7 @@ int source_prepare(struct source *source, struct error *error)
         device_set_probe(&source->set, !machine_board(config->machine)->wishes.peers, error) < 0)
         return -1;
     guest_tsc = vm_guest_tsc(machine_vm(config->machine));
-    if (config->faults && config->faults->tsc_ahead)
+    if (fault_is_on(config->faults, VMM_TSC_AHEAD))
         guest_tsc += FAULT_TSC_AHEAD;
     if (handover_hello_send(&source->stream, true, false, guest_tsc, source_deadline(source), error) < 0 ||
         (!config->file && handover_hello_receive(&source->stream, false, &hello, source_deadline(source), error) < 0)) {
@@ -114,7 +118,9 @@ static int stop_everything(struct source *source, struct error *error)
         return -1;
     paused = clock_now_ns();
     event_phase(config->log, "pause", start, paused, 0);
-    if (device_set_stop_copy(&source->set, error) < 0)
+    if (fault_is_on(config->faults, VMM_PAUSED_EARLY))
+        poll(NULL, 0, FAULT_PAUSED_EARLY_MS);
+    if (device_set_stop_copy(&source->set, !fault_is_on(config->faults, VMM_P2P_ORDER), error) < 0)
         return -1;
     stopped = clock_now_ns();
     event_phase(config->log, "devices-stop", paused, stopped, 0);
@@ -141,6 +147,17 @@ static int take_stock(struct source *source, struct error *error)
         return error_prefix(error, "digesting shared RAM");
     event_phase(config->log, "verify-source", start, clock_now_ns(), 0);
     return 0;
+}
+
+static void note_downtime(struct source *source, uint64_t ns)
+{
+    uint64_t most = source->config.limit_downtime_ns;
+
+    event_fact(source->config.log, "downtime_ns", ns);
+    if (most && ns > most)
+        event_finding(source->config.log, "limit/downtime",
+                      "the guest was stopped for %" PRIu64 " us, where --limit-downtime allows %" PRIu64, ns / 1000u,
+                      most / 1000u);
 }
 
 /*
@@ -178,8 +195,7 @@ static enum handover_outcome hand_over(struct source *source, struct error *erro
         event_phase(source->config.log, "wait-running", start, clock_now_ns(), 0);
         resumed = le64toh(resumed) - (uint64_t)source->clock_offset_ns;
         /* By clocks that are known to within an error it may come out before the pause. */
-        event_fact(source->config.log, "downtime_ns",
-                   resumed > source->pause_start_ns ? resumed - source->pause_start_ns : 0);
+        note_downtime(source, resumed > source->pause_start_ns ? resumed - source->pause_start_ns : 0);
         return HANDOVER_DONE;
     case STREAM_NOT_STARTED:
         error_set(error, 0, "the destination did not start the guest: %s", text);
@@ -199,14 +215,32 @@ static enum handover_outcome hand_over(struct source *source, struct error *erro
     return HANDOVER_UNKNOWN;
 }
 
+/* A guest that goes on here has its devices, and nothing of the migration is left in them. */
+static void check_unwound(struct source *source)
+{
+    const struct source_config *config = &source->config;
+    struct error error = ERROR_INIT;
+
+    if (device_set_all_run(&source->set, &error) < 0)
+        event_error(config->log, &error);
+    for (size_t i = 0; source->precopy && i < config->device_count; i++)
+        if (device_log_runs(config->devices[i]))
+            event_finding(config->log, "device/log-left-on",
+                          "device %zu (%s): the migration has ended, and its log of DMA still runs: the next one "
+                          "cannot start it",
+                          i, config->devices[i]->name);
+}
+
 /* The guest was never paused: only what the rounds have begun is taken back. */
 static enum handover_outcome go_on_here(struct source *source, struct error *error)
 {
     const struct source_config *config = &source->config;
     struct error recovery = ERROR_INIT;
 
-    if (!source->precopy || precopy_cancel(source->precopy, &recovery) == 0)
+    if (!source->precopy || precopy_cancel(source->precopy, &recovery) == 0) {
+        check_unwound(source);
         return HANDOVER_ON_SOURCE;
+    }
     event_error(config->log, error);
     if (machine_pause(config->machine, deadline_in_ms(PAUSE_TIMEOUT_MS), error) < 0)
         event_error(config->log, error);
@@ -228,16 +262,17 @@ static enum handover_outcome resume_here(struct source *source, struct error *er
         precopy_end_sessions(source->precopy);
     if (source->at_stop.ranges)
         ram_share_check_unwritten(config->machine, &source->at_stop, config->log);
-    if (device_set_recover(&source->set, &recovery) < 0 || machine_bind_interrupts(config->machine, &recovery) < 0 ||
-        machine_resume(config->machine, &recovery) < 0) {
+    if ((!fault_is_on(config->faults, VMM_NO_UNWIND) && device_set_recover(&source->set, &recovery) < 0) ||
+        machine_bind_interrupts(config->machine, &recovery) < 0 || machine_resume(config->machine, &recovery) < 0) {
         event_error(config->log, error);
         error_prefix(&recovery, "the migration failed (%.200s), and the guest cannot go on here", error->text);
         *error = recovery;
         return HANDOVER_LOST;
     }
     event_phase(config->log, "resume-on-source", start, clock_now_ns(), 0);
-    if (source->precopy)
+    if (source->precopy && !fault_is_on(config->faults, VMM_LOG_LEFT_ON))
         precopy_stop_tracking(source->precopy);
+    check_unwound(source);
     return HANDOVER_ON_SOURCE;
 }
 
@@ -250,13 +285,12 @@ static int send_digests(struct source *source, struct error *error)
 
     if (!source->digests)
         return 0;
-    if (!config->share_ram) {
+    if (!source->at_stop.ranges) {
         result = ram_digests_take(config->machine, &source->at_stop, error);
         event_phase(config->log, "verify-source", start, clock_now_ns(), 0);
     }
     if (result == 0)
         result = ram_digests_send(&source->at_stop, &source->stream, config->timeout_ns, error);
-    ram_digests_free(&source->at_stop);
     return result < 0 ? error_prefix(error, "the digests of RAM") : 0;
 }
 
@@ -283,14 +317,38 @@ static void rest_devices(struct source *source)
         precopy_stop_tracking(source->precopy);
 }
 
-/* After RUNNING the destination gets what it compares. */
-static void finish(struct source *source)
+/* RAM as it is when the destination has the guest: what is compared with it, there and here. */
+static void digest_copied_ram(struct source *source)
 {
     struct error error = ERROR_INIT;
+    uint64_t start = clock_now_ns();
 
+    if (ram_digests_take(source->config.machine, &source->at_stop, &error) < 0)
+        event_not_proven(source->config.log, false, "the source's RAM was not watched: %s", error.text);
+    event_phase(source->config.log, "verify-source", start, clock_now_ns(), 0);
+}
+
+/* After RUNNING the destination gets what it compares, and what was stopped here is watched. */
+static void finish(struct source *source)
+{
+    const struct source_config *config = &source->config;
+    bool copied = !config->share_ram && (source->digests || config->stop_hold_ns);
+    struct error error = ERROR_INIT;
+    struct stop_watch watch;
+
+    stop_watch_begin(&watch, config->machine, config->log);
+    if (copied)
+        digest_copied_ram(source);
+    if (fault_is_on(config->faults, VMM_BOTH_RUN) && machine_resume(config->machine, &error) < 0)
+        event_error(config->log, &error);
     rest_devices(source);
     if (send_digests(source, &error) < 0)
         event_not_proven(source->config.log, false, "RAM was not compared: %s", error.text);
+    if (copied && source->precopy)
+        ram_sender_judge_logs(&source->ram, &source->at_stop, config->log);
+    if (config->stop_hold_ns &&
+        stop_watch_end(&watch, config->stop_hold_ns, copied ? &source->at_stop : NULL, &error) < 0)
+        event_not_proven(config->log, false, "what the devices did after the stop was not watched: %s", error.text);
     if (send_log(source, &error) < 0)
         event_note(source->config.log, "the destination did not get this end's log: %s", error.text);
 }
@@ -336,7 +394,7 @@ struct source *source_new(const struct source_config *config, struct error *erro
     stream_open(&source->stream, config->fd, config->peer);
     source->stream.saved = config->file != NULL;
     ram_sender_init(&source->ram, config->machine, &source->stream, config->timeout_ns);
-    if (config->faults && config->faults->page_not_sent)
+    if (fault_is_on(config->faults, VMM_PAGE_NOT_SENT))
         source->ram.skip_from = fault_page(config->faults, machine_board(config->machine)->ram[0].size);
     return source;
 }
@@ -345,6 +403,8 @@ void source_free(struct source *source)
 {
     if (!source)
         return;
+    if (fault_is_on(source->config.faults, VMM_DESCRIPTOR_LEAKED))
+        (void)!dup(STDERR_FILENO);
     precopy_free(source->precopy);
     ram_sender_free(&source->ram);
     ram_digests_free(&source->at_stop);
@@ -366,7 +426,7 @@ static int send_live(struct source *source, struct error *error)
                                             .timeout_ns = config->timeout_ns,
                                             .attend = config->attend,
                                             .attend_context = config->attend_context,
-                                            .ignore_device_logs = config->faults && config->faults->log_ignored};
+                                            .faults = config->faults};
 
     source->precopy = precopy_new(&precopy_config, error);
     if (!source->precopy || precopy_run(source->precopy, error) < 0)

@@ -32,7 +32,7 @@ static int send_vcpus(struct source *source, struct error *error)
         buffer_clear(&source->state);
         if (vm_vcpu_get_state(vm, vcpu, &source->state, error) < 0)
             return -1;
-        if (config->faults && config->faults->register_changed && vcpu == 0 &&
+        if (fault_is_on(config->faults, VMM_REGISTER_CHANGED) && vcpu == 0 &&
             vm_vcpu_state_change_register(source->state.data, source->state.size, vcpu, error) < 0)
             return -1;
         if (source_send_state(source, STREAM_VCPU, vcpu, error) < 0)
@@ -59,11 +59,14 @@ struct device_sink {
     unsigned int index;
     struct deadline end; /* of the whole stream */
     uint64_t bytes;
+    bool swap; /* a fault put in on purpose: the second half goes before the first */
 };
 
 static int send_piece(void *context, const void *data, size_t size, struct error *error)
 {
     struct device_sink *sink = context;
+    const char *bytes = data;
+    size_t half = size / 2;
 
     /* The data of a device that never ends would go to the destination for ever. */
     if (deadline_expired(sink->end))
@@ -72,7 +75,23 @@ static int send_piece(void *context, const void *data, size_t size, struct error
                           (unsigned long long)(sink->source->config.timeout_ns / 1000000u),
                           (unsigned long long)sink->bytes);
     sink->bytes += size;
+    if (sink->swap && half) {
+        sink->swap = false;
+        return source_send_record(sink->source, STREAM_DEVICE_DATA, sink->index, bytes + half, size - half, error) < 0
+                   ? -1
+                   : source_send_record(sink->source, STREAM_DEVICE_DATA, sink->index, bytes, half, error);
+    }
     return source_send_record(sink->source, STREAM_DEVICE_DATA, sink->index, data, size, error);
+}
+
+/* A fault put in on purpose: the first register of BAR0 is written with what it has. */
+static int touch_bar(struct vfio_device *device, struct error *error)
+{
+    uint32_t value;
+
+    if (device->ops->region_read(device, VFIO_PCI_BAR0_REGION_INDEX, 0, &value, sizeof(value), error) < 0)
+        return -1;
+    return device->ops->region_write(device, VFIO_PCI_BAR0_REGION_INDEX, 0, &value, sizeof(value), error);
 }
 
 /* The session that STOP_COPY gave, or the one that goes on from PRE_COPY. *bytes: of it, sent before. */
@@ -81,6 +100,10 @@ static struct vfio_data_session *take_session(struct source *source, unsigned in
     struct vfio_device *device = source->config.devices[index];
     struct vfio_data_session *session = source->precopy ? precopy_take_session(source->precopy, index, bytes) : NULL;
 
+    if (session && fault_is_on(source->config.faults, VMM_SESSION_FORGOTTEN)) {
+        device->ops->session_close(session);
+        session = NULL;
+    }
     return session ? session : device->ops->take_session(device);
 }
 
@@ -89,23 +112,37 @@ static int send_device(struct source *source, unsigned int index, struct error *
     struct vfio_device *device = source->config.devices[index];
     uint64_t before = 0;
     struct vfio_data_session *session = take_session(source, index, &before);
-    struct device_sink sink = {.source = source, .index = index, .end = source_deadline(source)};
+    const struct fault_plan *faults = source->config.faults;
+    struct device_sink sink = {.source = source,
+                               .index = index,
+                               .swap = fault_is_on(faults, VMM_CHUNKS_SWAPPED),
+                               .end = source_deadline(source)};
     struct event_device_numbers numbers = EVENT_DEVICE_NUMBERS_UNKNOWN;
     uint64_t start = clock_now_ns();
+    struct error changed = ERROR_INIT;
     uint64_t bytes = 0, total;
     int result;
 
     if (!session)
         return error_rule(error, "device/no-session", 0,
                           "device %u (%s): STOP_COPY gave no data transfer session (data_fd)", index, device->name);
+    if (fault_is_on(faults, VMM_BAR_ACCESS) && touch_bar(device, error) < 0) {
+        device->ops->session_close(session);
+        return -1;
+    }
     result = migration_read_all(session, source->data, STREAM_DATA_MAX, send_piece, &sink, &bytes, error);
     device->ops->session_close(session);
+    /* A device that left STOP_COPY by itself is the cause, and the read's failure what follows. */
+    if (result < 0 && device_set_check(&source->set, index, &changed) < 0 && changed.rule[0])
+        *error = changed;
     if (result < 0)
         return error_prefix(error, "device %u (%s): saving its state", index, device->name);
-    total = htole64(before + bytes);
+    total = htole64(before + bytes + (fault_is_on(faults, VMM_SIZE_COUNTED_TWICE) ? before : 0));
     if (source_send_record(source, STREAM_DEVICE_END, index, &total, sizeof(total), error) < 0)
         return -1;
     buffer_clear(&source->state);
+    if (fault_is_on(faults, VMM_MSIX_DISAGREES))
+        machine_forget_msix(source->config.machine);
     if (machine_get_device_state(source->config.machine, index, &source->state, error) < 0 ||
         source_send_state(source, STREAM_DEVICE_STATE, index, error) < 0)
         return -1;
@@ -129,6 +166,14 @@ static int send_ram(struct source *source, struct error *error)
     return result;
 }
 
+static int send_devices(struct source *source, struct error *error)
+{
+    for (unsigned int i = 0; i < source->config.device_count; i++)
+        if (send_device(source, i, error) < 0)
+            return -1;
+    return 0;
+}
+
 int source_send_everything(struct source *source, struct error *error)
 {
     const struct source_config *config = &source->config;
@@ -136,13 +181,16 @@ int source_send_everything(struct source *source, struct error *error)
         uint64_t pages, records, paused_ns, clock_error_ns, start_ns;
     } end; /* STREAM_END's payload */
 
+    bool devices_first = fault_is_on(config->faults, VMM_DEVICES_BEFORE_VCPUS);
+
     if (send_ram(source, error) < 0)
+        return -1;
+    if (devices_first && send_devices(source, error) < 0)
         return -1;
     if (send_vcpus(source, error) < 0 || send_board(source, error) < 0)
         return -1;
-    for (unsigned int i = 0; i < config->device_count; i++)
-        if (send_device(source, i, error) < 0)
-            return -1;
+    if (!devices_first && send_devices(source, error) < 0)
+        return -1;
     end.pages = htole64(source->ram.totals.pages);
     end.records = htole64(source->stream.sent);
     end.paused_ns = htole64(source->pause_start_ns + (uint64_t)source->clock_offset_ns);

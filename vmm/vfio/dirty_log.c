@@ -103,9 +103,30 @@ int device_log_start(struct vfio_device *device, const struct vfio_area *ranges,
     return result;
 }
 
+bool device_log_runs(struct vfio_device *device)
+{
+    uint64_t word = 0;
+    struct vfio_device_feature_dma_logging_report report = {
+        .iova = 0, .length = DEVICE_LOG_PAGE_SIZE, .page_size = DEVICE_LOG_PAGE_SIZE, .bitmap = (uintptr_t)&word};
+
+    return device->ops->feature(device, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT, &report,
+                                sizeof(report), NULL) == 0;
+}
+
 int device_log_stop(struct vfio_device *device, struct error *error)
 {
     return device->ops->feature(device, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP, NULL, 0, error);
+}
+
+static int report_failed(const struct vfio_device *device, struct error *error)
+{
+    struct error cause = error ? *error : (struct error)ERROR_INIT;
+
+    error_rule(error, cause.rule[0] ? cause.rule : "device/log-refused", 0, "%s: its log of DMA cannot be read: %s",
+               device->name, cause.text);
+    if (error)
+        error->number = cause.number;
+    return -1;
 }
 
 int device_log_report(struct vfio_device *device, uint64_t iova, uint64_t size, uint64_t *bitmap, struct error *error)
@@ -120,7 +141,7 @@ int device_log_report(struct vfio_device *device, uint64_t iova, uint64_t size, 
 
         if (device->ops->feature(device, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT, &report,
                                  sizeof(report), error) < 0)
-            return -1;
+            return report_failed(device, error);
     }
     return 0;
 }

@@ -36,6 +36,8 @@ int device_log_probe(struct vfio_device *device, struct error *error);
  * device refuses a second start.
  */
 int device_log_start(struct vfio_device *device, const struct vfio_area *ranges, size_t count, struct error *error);
+/* Does a log run, so that another one cannot be started? */
+bool device_log_runs(struct vfio_device *device);
 int device_log_stop(struct vfio_device *device, struct error *error);
 
 /* Sets the bit of each page of [iova, iova + size) that the device wrote since the last report, and clears the log there.

@@ -58,6 +58,35 @@ int migration_get_data_size(struct vfio_device *device, uint64_t *bytes, struct 
     return -1;
 }
 
+int migration_read_failed(struct vfio_data_session *session, uint64_t bytes, struct error *error)
+{
+    struct error cause = error ? *error : (struct error)ERROR_INIT;
+
+    error_rule(error, cause.rule[0] ? cause.rule : "device/read-failed", 0,
+               "%s: reading its state failed after %llu bytes: %s", session->device->name, (unsigned long long)bytes,
+               cause.text);
+    if (error)
+        error->number = cause.number;
+    return -1;
+}
+
+/* An end is one: whoever reads on gets nothing more. What came was a short read, if more comes. */
+static int check_end(struct vfio_data_session *session, void *buffer, size_t buffer_size, uint64_t bytes,
+                     struct error *error)
+{
+    size_t count = 0;
+    enum vfio_data_result result = session->device->ops->session_read(session, buffer, buffer_size, &count, error);
+
+    if (result == VFIO_DATA_ERROR)
+        return migration_read_failed(session, bytes, error);
+    if (result == VFIO_DATA_END && !count)
+        return 0;
+    return error_rule(error, "device/data-after-end", 0,
+                      "%s: its stream came to its end after %llu bytes, and then went on: a read in the middle was "
+                      "short",
+                      session->device->name, (unsigned long long)bytes);
+}
+
 int migration_read_all(struct vfio_data_session *session, void *buffer, size_t buffer_size, migration_sink sink,
                        void *context, uint64_t *bytes, struct error *error)
 {
@@ -69,7 +98,7 @@ int migration_read_all(struct vfio_data_session *session, void *buffer, size_t b
         enum vfio_data_result result = ops->session_read(session, buffer, buffer_size, &count, error);
 
         if (result == VFIO_DATA_ERROR)
-            return -1;
+            return migration_read_failed(session, *bytes, error);
         if (result == VFIO_DATA_AGAIN)
             return error_rule(
                 error, "device/enomsg-in-stop-copy", ENOMSG,
@@ -79,7 +108,7 @@ int migration_read_all(struct vfio_data_session *session, void *buffer, size_t b
             return -1;
         *bytes += count;
         if (result == VFIO_DATA_END)
-            return 0;
+            return check_end(session, buffer, buffer_size, *bytes, error);
     }
 }
 

@@ -18,10 +18,15 @@ int migration_set_state(struct vfio_device *device, unsigned int state, struct e
 /* VFIO_DEVICE_FEATURE_MIG_DATA_SIZE. Returns 0, or -1 with ENOTTY where the device has no such feature. */
 int migration_get_data_size(struct vfio_device *device, uint64_t *bytes, struct error *error);
 
-/* Reads to the end of the session's stream, and gives each piece to sink (which returns 0, or -1 with error). */
+/*
+ * Reads to the end of the session's stream, and gives each piece to sink (which returns 0, or -1 with error). Rules:
+ * "device/no-answer", "device/read-failed", "device/enomsg-in-stop-copy", "device/data-after-end".
+ */
 typedef int (*migration_sink)(void *context, const void *data, size_t size, struct error *error);
 int migration_read_all(struct vfio_data_session *session, void *buffer, size_t buffer_size, migration_sink sink,
                        void *context, uint64_t *bytes, struct error *error);
+/* Makes the error of a read the rule "device/read-failed", where it has none of its own. Returns -1. */
+int migration_read_failed(struct vfio_data_session *session, uint64_t bytes, struct error *error);
 /* Writes all of it, continuing after partial writes. */
 int migration_write_all(struct vfio_data_session *session, const void *data, size_t size, struct error *error);
 

@@ -74,8 +74,8 @@ static int fail_roundtrip(struct vfio_user *client, const struct error *cause, u
     if (atomic_load(&client->is_broken))
         return fail_broken(client, error, what);
     if (cause->number == ETIMEDOUT) {
-        error_set(&full, 0, "%s: %s: no answer within %" PRIu64 " ms", client->device.name, what,
-                  timeout_ns / 1000000u);
+        error_rule(&full, "device/no-answer", 0, "%s: %s: no answer within %" PRIu64 " ms", client->device.name, what,
+                   timeout_ns / 1000000u);
         full.number = ETIMEDOUT;
     } else {
         error_prefix(&full, "%s: %s", client->device.name, what);

@@ -306,8 +306,8 @@ Test(destination, refuses_what_is_out_of_order)
                       record.type == STREAM_REFUSED,
                   "%zu", i);
         finish(&fixture);
-        cr_expect(!strcmp(fixture.error.rule, "stream/invalid") && strstr(fixture.error.text, "out of order"),
-                  "%zu: %s", i, fixture.error.text);
+        cr_expect(!strcmp(fixture.error.rule, "stream/order") && strstr(fixture.error.text, "out of order"), "%zu: %s",
+                  i, fixture.error.text);
     }
 }
 
