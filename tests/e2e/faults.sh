@@ -34,9 +34,15 @@ try() {
     migrate*) command="$command --memory 64M --at-ops 300 --seed $2" ;;
     *) command="$command --seed $2" ;;
     esac
-    # shellcheck disable=SC2086
-    "$stopcopy" $command --fault "$fault" --report text --report "json:$report" >"$out" 2>&1
-    status=$?
+    # A host that stood still for half a minute proves nothing: once more.
+    attempts=3
+    while [ $attempts -gt 0 ]; do
+        attempts=$((attempts - 1))
+        # shellcheck disable=SC2086
+        "$stopcopy" $command --fault "$fault" --report text --report "json:$report" >"$out" 2>&1
+        status=$?
+        grep -q 'lockup\|detected stalls' "$out" || break
+    done
     # A host that honours TSC offsets takes any TSC.
     [ "$fault" = tsc-ahead ] && [ $status -eq 0 ] && return
     [ $status -eq "$wanted" ] || echo "FAIL: $name: status $status where $wanted was due"
@@ -72,6 +78,12 @@ for verdict in "$scratch"/*.verdict; do
     cat "$verdict"
 done
 [ -z "${FAULTS:-}" ] || finish
+# The reference page is what the program says.
+"$stopcopy" faults --markdown | cmp -s - "${top_srcdir:-.}/docs/faults.md" ||
+    fail "docs/faults.md is not what stopcopy faults --markdown says"
+# A device lists what the table has for devices.
+[ "$("$device_server" --list-faults | grep -c '^[a-z]')" -eq "$(jq '[.[] | select(.place != "VMM")] | length' "$scratch/faults.json")" ] ||
+    fail "stopcopy-device --list-faults does not list the table's"
 
 expect 1 "page-not-sent, verified while the guest runs" "$stopcopy" migrate --memory 64M --device test --at-ops 500 \
     --verify deferred --fault page-not-sent --report "json:$scratch/report.json"
