@@ -10,6 +10,8 @@
 #define UART "--device test:model=uart"
 #define MIGRATE "migrate " DMA
 #define PRECOPY "migrate --mode pre-copy " LIVE
+#define CHECK "check test:memory=64K,features=stop-copy+p2p+pre-copy"
+#define CHECK_SHORT "check test:memory=64K,features=stop-copy"
 #define SHORT_WAITS " --arc-timeout 300ms --message-timeout 300ms"
 
 static const struct fault_row table[] = {
@@ -151,6 +153,48 @@ static const struct fault_row table[] = {
      "ram/log-missed", "ram/page-differs guest/* proof/*", 1},
     {"log-earlier-mappings-lost", FAULT_SOURCE, "41", "", "what was mapped before the start is not tracked", PRECOPY,
      "ram/log-missed", "ram/page-differs guest/* proof/*", 1},
+
+    /* What check finds: the state machine. */
+    {"same-state-refused", FAULT_BOTH, "48", "", "a transition to the state that the device is in is refused", CHECK,
+     "fsm/same-state", "fsm/walk", 1},
+    {"stop-copy-to-pre-copy-accepted", FAULT_BOTH, "56", "", "STOP_COPY to PRE_COPY or PRE_COPY_P2P is taken", CHECK,
+     "fsm/stop-copy-to-pre-copy-refused", "", 1},
+    {"error-accepted", FAULT_BOTH, "56", "", "SET of ERROR is taken", CHECK, "fsm/set-error-refused", "", 1},
+    {"state-not-offered-accepted", FAULT_BOTH, "57", "", "a state that FEATURE_MIGRATION does not list is taken",
+     CHECK_SHORT, "fsm/optional-state-refused", "", 1},
+    {"state-past-last-accepted", FAULT_BOTH, "54", "", "the number of a state past the last one is taken", CHECK,
+     "fsm/past-the-last-refused", "", 1},
+    {"arc-stops-short", FAULT_BOTH, "44", "", "SET of STOP succeeds, and the device is in STOP_COPY", CHECK, "fsm/walk",
+     "fsm/*", 1},
+    {"reset-keeps-state", FAULT_BOTH, "46", "", "a reset brings back the device, and not the state RUNNING", CHECK,
+     "reset/running", "", 1},
+    {"pre-copy-cancel-leaks", FAULT_BOTH, "6", "", "once PRE_COPY was cancelled, no other save can begin", CHECK,
+     "fsm/pairs", "fsm/* precopy/*", 1},
+    {"load-after-save-refused", FAULT_BOTH, "47", "", "a device that was saved once refuses RESUMING", CHECK,
+     "fsm/pairs", "fsm/* reset/* data/* load/*", 1},
+    {"descriptors-leak", FAULT_BOTH, "51", "", "the server leaves a descriptor open at each save", CHECK,
+     "reset/descriptors", "", 0},
+
+    /* What check finds: streams. */
+    {"truncated-accepted", FAULT_BOTH, "31", "", "a truncated stream loads", CHECK, "data/truncated-refused",
+     "data/changed-byte-refused", 1},
+    {"extended-accepted", FAULT_BOTH, "33", "", "bytes after the end of the stream are taken", CHECK,
+     "data/extended-refused", "", 1},
+    {"changed-byte-accepted", FAULT_BOTH, "27", "", "a changed byte is taken", CHECK, "data/changed-byte-refused", "",
+     1},
+    {"other-device-accepted", FAULT_BOTH, "29", "", "the stream of another device is taken", CHECK,
+     "data/foreign-refused", "", 1},
+    {"bad-header-loads", FAULT_BOTH, "27", "", "a bad header fails the write, and RESUMING to STOP does not", CHECK,
+     "load/refused-write-holds", "", 1},
+    {"empty-accepted", FAULT_BOTH, "30", "", "a load without any data succeeds", CHECK, "data/empty-refused", "", 1},
+    {"segmentation-matters", FAULT_BOTH, "32", "", "the header must come in one write", CHECK,
+     "data/write-segmentation", "", 1},
+    {"load-after-failed-refused", FAULT_BOTH, "47", "", "after a load that failed every other one does", CHECK,
+     "load/good-after-refused", "data/* load/*", 1},
+    {"state-advances", FAULT_SOURCE, "10", "at=OFFSET", "internal memory changes while the device is in STOP", MIGRATE,
+     "guest/data", "guest/* proof/*", 1},
+    {"initial-bytes-grow", FAULT_BOTH, "24", "", "initial_bytes grows each time that it is asked", CHECK,
+     "precopy/initial-bytes", "", 0},
     {0},
 };
 
