@@ -44,7 +44,7 @@ wait_for() {
 expect() {
     wanted=$1 name=$2
     shift 2
-    timeout 100 "$@" >"$scratch/out" 2>"$scratch/err"
+    timeout 200 "$@" >"$scratch/out" 2>"$scratch/err"
     status=$?
     if [ "$status" -eq "$wanted" ]; then
         ok "$name"

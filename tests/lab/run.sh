@@ -124,14 +124,14 @@ boot() {
     if [ "${LAB_SHELL:-0}" = 1 ]; then
         limit=0 serial=mon:stdio append="$append lab.shell"
     else
-        limit=${LAB_TIMEOUT:-300} serial=file:$console
+        limit=${LAB_TIMEOUT:-900} serial=file:$console
         [ "${LAB_DEBUG:-0}" != 1 ] || limit=$((limit * 4))
     fi
     # shellcheck disable=SC2086
     timeout -k 10 "$limit" "$qemu" -machine q35 -accel "tcg,thread=${LAB_TCG_THREAD:-multi}" -cpu max \
         -smp "${LAB_CPUS:-2}" -m "${LAB_MEMORY:-2G}" -nodefaults -display none -no-reboot \
         -serial "$serial" -serial "file:$results" -kernel "$kernel" -initrd "$out/initramfs" \
-        -append "console=ttyS0 panic=-1 oops=panic mitigations=off nokaslr tsc=reliable $append ${LAB_APPEND:-}" \
+        -append "console=ttyS0 panic=-1 oops=panic mitigations=off nokaslr tsc=reliable no_timer_check $append ${LAB_APPEND:-}" \
         $options ${LAB_DEVICE:-}
     machine_status=$?
 }
