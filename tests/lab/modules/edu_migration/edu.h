@@ -129,6 +129,9 @@ bool edu_transfer_to_ram(struct edu_device *edu, u64 *iova, u64 *length);
 struct file *edu_step(struct edu_device *edu, enum vfio_device_mig_state next);
 void edu_end_session(struct edu_device *edu);
 
+/* fail.c. With state_mutex: whether the arc is to fail, by the module's parameters; the device may be in ERROR then. */
+bool edu_fails_on_purpose(struct edu_device *edu, enum vfio_device_mig_state next);
+
 /* log.c */
 extern const struct vfio_log_ops edu_log_ops;
 void edu_log_write(struct edu_device *edu, u64 iova, u64 length); /* with state_mutex */

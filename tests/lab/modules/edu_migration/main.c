@@ -10,6 +10,7 @@
  *   state.c      the arcs of the FSM, and the data transfer sessions
  *   registers.c  the device's registers: the user's accesses, drain, save, load
  *   log.c        DMA logging
+ *   fail.c       failures on purpose, for tests
  *
  * What edu makes of it:
  *

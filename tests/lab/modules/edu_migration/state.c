@@ -251,11 +251,12 @@ out:
 
 /*
  * One arc, of those that vfio_mig_get_next_state() makes a path of: returns a new session's file, NULL, or the error with
- * which the device stays where it was. The caller sets the state afterwards. An arc that is to fail on purpose, or to do
- * less than it should, is made to here.
+ * which the device stays where it was. The caller sets the state afterwards.
  */
 struct file *edu_step(struct edu_device *edu, enum vfio_device_mig_state next)
 {
+	if (edu_fails_on_purpose(edu, next))
+		return ERR_PTR(-EIO);
 	switch (ARC(edu->state, next)) {
 	/* No more transfers of its own accord. One that was begun is waited for, one that is asked for now is held back. */
 	case ARC(VFIO_DEVICE_STATE_RUNNING, VFIO_DEVICE_STATE_RUNNING_P2P):
