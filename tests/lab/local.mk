@@ -13,11 +13,13 @@ LAB_CASES = \
 	tests/lab/cases/edu-migration.sh \
 	tests/lab/cases/kernel.sh \
 	tests/lab/cases/mtty.sh \
-	tests/lab/cases/reference.sh
+	tests/lab/cases/reference.sh \
+	tests/lab/cases/vfio-edu.sh \
+	tests/lab/cases/vfio-mtty.sh
 dist_noinst_SCRIPTS += tests/lab/kernel.sh tests/lab/run.sh
 EXTRA_DIST += $(LAB_CASES) tests/lab/init tests/lab/lib.sh tests/lab/kernel.config tests/lab/kernel-debug.config \
 	tests/lab/machines/iommu tests/lab/machines/plain \
-	$(addprefix tests/lab/modules/edu_migration/,Kbuild edu.h log.c main.c registers.c state.c) \
+	$(addprefix tests/lab/modules/edu_migration/,Kbuild edu.h fail.c log.c main.c registers.c state.c) \
 	tests/lab/modules/lab_warn/Kbuild tests/lab/modules/lab_warn/lab_warn.c
 
 # The runner alone, against a QEMU that is not one.
