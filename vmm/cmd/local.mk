@@ -18,6 +18,8 @@ libvmm_a_SOURCES += \
 	vmm/cmd/snapshot_store.c vmm/cmd/snapshot_store.h \
 	vmm/cmd/state.c \
 	vmm/cmd/state_stream.c vmm/cmd/state_stream.h \
+	vmm/cmd/step_actions.c vmm/cmd/step_actions.h \
+	vmm/cmd/user_command.c vmm/cmd/user_command.h \
 	vmm/cmd/vmm_process.c vmm/cmd/vmm_process.h
 
 bin_PROGRAMS += stopcopy

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -43,6 +44,8 @@ struct chain {
     struct event_log *log;
     struct snapshot_store store;
     struct kernel_log kernel_log;
+    struct finding_commands on_finding;
+    struct step_process *processes; /* shared with all VMM processes */
     struct child child[CHILDREN_MAX];
     unsigned int started; /* processes so far, of repeat + 1 */
     unsigned int running; /* of these */
@@ -111,6 +114,7 @@ static _Noreturn void child_main(struct chain *chain, unsigned int number, int f
                                         .other_side = number % 2,
                                         .faults = number == chain->options.repeat,
                                         .source_faults = number + 1 == chain->options.repeat,
+                                        .processes = chain->processes,
                                         .plan = &plan};
     enum status status;
 
@@ -378,6 +382,11 @@ int cmd_migrate(int argc, char **argv)
         event_log_free(chain.log);
         return STATUS_USAGE;
     }
+    finding_commands_open(&chain.on_finding, &chain.options.steps, chain.log);
+    chain.processes = mmap(NULL, STEP_PROCESSES * sizeof(*chain.processes), PROT_READ | PROT_WRITE,
+                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (chain.processes == MAP_FAILED)
+        chain.processes = NULL;
     kernel_log_open(&chain.kernel_log, chain.log);
     log_manifest(chain.log, argc, argv, chain.options.wishes.seed);
     event_expect(chain.log, &(struct event_expectation){.guest = true,
@@ -402,6 +411,9 @@ int cmd_migrate(int argc, char **argv)
     kernel_log_collect(&chain.kernel_log, chain.log);
     kernel_log_close(&chain.kernel_log);
     status = (int)conclude(&chain.options, chain.log, &chain.store, chain.status);
+    finding_commands_close(&chain.on_finding);
+    if (chain.processes)
+        munmap(chain.processes, STEP_PROCESSES * sizeof(*chain.processes));
     event_log_free(chain.log);
     snapshot_store_close(&chain.store);
     return status;

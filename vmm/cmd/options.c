@@ -39,6 +39,12 @@ enum key {
     KEY_ARC_TIMEOUT,
     KEY_STOP_HOLD,
     KEY_LIMIT_DOWNTIME,
+    KEY_AT,
+    KEY_HOLD_AT,
+    KEY_COMMAND_LIMIT,
+    KEY_HOLD_LIMIT,
+    KEY_ON_FINDING,
+    KEY_LIST_STEPS,
     KEY_MODE,
     KEY_MAX_DOWNTIME,
     KEY_MAX_ROUNDS,
@@ -120,6 +126,17 @@ static const struct known_option known[] = {
       "how long RAM and interrupts of the source are watched after the switch, 0 for not at all (20ms)", 3}},
     {OPTIONS_MIGRATE | OPTIONS_TO,
      {"limit-downtime", KEY_LIMIT_DOWNTIME, "TIME", 0, "a longer downtime is a finding", 3}},
+    {0,
+     {"on-finding", KEY_ON_FINDING, "COMMAND", 0,
+      "run this at each finding: STOPCOPY_RULE and STOPCOPY_TEXT say which (docs/by-hand.md)", 3}},
+    {OPTIONS_TRANSFER,
+     {"at", KEY_AT, "STEP:COMMAND", 0, "run this command at a step of the migration, and wait for it (repeat)", 3}},
+    {OPTIONS_TRANSFER,
+     {"hold-at", KEY_HOLD_AT, "STEP", 0, "stop at a step until a line on the terminal or SIGCONT (repeat)", 3}},
+    {OPTIONS_TRANSFER,
+     {"command-limit", KEY_COMMAND_LIMIT, "TIME", 0, "longest time of a command at a step or a finding (10s)", 3}},
+    {OPTIONS_TRANSFER, {"hold-limit", KEY_HOLD_LIMIT, "TIME", 0, "longest time to hold at a step (10min)", 3}},
+    {OPTIONS_TRANSFER, {"list-steps", KEY_LIST_STEPS, NULL, 0, "list the steps, and do nothing", 3}},
     {OPTIONS_TRANSFER,
      {"timeout", KEY_TIMEOUT, "TIME", 0, "limit of each wait for the other end or the guest (30s)", 4}},
     {0, {"message-timeout", KEY_MESSAGE_TIMEOUT, "TIME", 0, "limit of each answer of a device (5s)", 4}},
@@ -280,6 +297,17 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
         return option_parse_time(text, "--message-timeout", &options->message_timeout_ns, error);
     case KEY_ARC_TIMEOUT:
         return option_parse_time(text, "--arc-timeout", &options->arc_timeout_ns, error);
+    case KEY_AT:
+        return step_plan_add_command(&options->steps, text, error);
+    case KEY_HOLD_AT:
+        return step_plan_add_hold(&options->steps, text, error);
+    case KEY_COMMAND_LIMIT:
+        return option_parse_time(text, "--command-limit", &options->steps.command_limit_ns, error);
+    case KEY_HOLD_LIMIT:
+        return option_parse_time(text, "--hold-limit", &options->steps.hold_limit_ns, error);
+    case KEY_ON_FINDING:
+        options->steps.on_finding = text;
+        return 0;
     case KEY_STOP_HOLD:
         return option_parse_time(text, "--stop-hold", &options->stop_hold_ns, error);
     case KEY_LIMIT_DOWNTIME:
@@ -315,6 +343,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 {
     struct error error = ERROR_INIT;
 
+    if (key == KEY_LIST_STEPS) {
+        step_plan_list();
+        exit(STATUS_INTACT);
+    }
     if (key == ARGP_KEY_ARG)
         argp_error(state, "'%s' is not an option", text);
     else if (key < KEY_MEMORY || key > KEY_FROM)
@@ -347,34 +379,37 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
     struct argp_option chosen[sizeof(known) / sizeof(known[0]) + 1] = {0};
     struct argp argp = {.options = chosen, .parser = parse_option, .doc = text};
     struct parser parser = {.options = options};
+    struct error error = ERROR_INIT;
     char name[64];
     char *command;
     size_t count = 0;
     int status;
 
-    *options = (struct options){.wishes = {.memory_size = DEFAULT_MEMORY,
-                                           .vcpus = 2,
-                                           .seed = 1,
-                                           .dma = true,
-                                           .uart = true,
-                                           .edu = true,
-                                           .memory = true,
-                                           .cpu = true,
-                                           .clock = true,
-                                           .dma_depth = DEFAULT_DEPTH,
-                                           .dma_p2p = BOARD_P2P_ON,
-                                           .peers = true,
-                                           .workload_memory_size = DEFAULT_WORKING_SET,
-                                           .workload_memory_rate = DEFAULT_MEMORY_RATE},
-                                .verify = VERIFY_FULL,
-                                .at_ops = DEFAULT_AT_OPS,
-                                .repeat = 1,
-                                .channel_name = "unix",
-                                .precopy = {.max_downtime_ns = 300000000u, .max_rounds = 30},
-                                .stop_hold_ns = 20000000u,
-                                .timeout_ns = 30000000000u,
-                                .message_timeout_ns = 5000000000u,
-                                .arc_timeout_ns = 120000000000u};
+    *options =
+        (struct options){.wishes = {.memory_size = DEFAULT_MEMORY,
+                                    .vcpus = 2,
+                                    .seed = 1,
+                                    .dma = true,
+                                    .uart = true,
+                                    .edu = true,
+                                    .memory = true,
+                                    .cpu = true,
+                                    .clock = true,
+                                    .dma_depth = DEFAULT_DEPTH,
+                                    .dma_p2p = BOARD_P2P_ON,
+                                    .peers = true,
+                                    .workload_memory_size = DEFAULT_WORKING_SET,
+                                    .workload_memory_rate = DEFAULT_MEMORY_RATE},
+                         .verify = VERIFY_FULL,
+                         .at_ops = DEFAULT_AT_OPS,
+                         .repeat = 1,
+                         .channel_name = "unix",
+                         .precopy = {.max_downtime_ns = 300000000u, .max_rounds = 30},
+                         .stop_hold_ns = 20000000u,
+                         .steps = {.command_limit_ns = STEP_COMMAND_LIMIT_NS, .hold_limit_ns = STEP_HOLD_LIMIT_NS},
+                         .timeout_ns = 30000000000u,
+                         .message_timeout_ns = 5000000000u,
+                         .arc_timeout_ns = 120000000000u};
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (!known[i].which || known[i].which & which)
             chosen[count++] = known[i].option;
@@ -398,6 +433,10 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
                     name, options->wishes.ops, options->at_ops, options->repeat);
             return STATUS_USAGE;
         }
+    }
+    if (step_plan_check(&options->steps, &error) < 0) {
+        fprintf(stderr, "%s: %s\n", name, error.text);
+        return STATUS_USAGE;
     }
     if (options->share_ram && !can_share(options, name))
         return STATUS_USAGE;

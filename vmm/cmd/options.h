@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "vmm/board/machine.h"
+#include "vmm/cmd/step_actions.h"
 #include "vmm/migrate/channel.h"
 #include "vmm/migrate/handover.h"
 #include "vmm/report/report.h"
@@ -43,6 +44,7 @@ struct options {
     uint64_t arc_timeout_ns;
     uint64_t stop_hold_ns;
     uint64_t limit_downtime_ns; /* 0: none */
+    struct step_plan steps;     /* --at, --hold-at, --on-finding */
     bool console;
 };
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include "lib/io.h"
 #include "vmm/cmd/conclude.h"
@@ -15,6 +16,8 @@ struct one_process {
     struct snapshot_store store;
     struct kernel_log kernel_log;
     struct proof_plan plan;
+    struct finding_commands on_finding;
+    struct step_process processes[STEP_PROCESSES];
     struct error error;
 };
 
@@ -28,8 +31,20 @@ static int begin(struct one_process *one, const char *role, const struct event_e
     }
     log_manifest(one->log, argc, argv, one->options.wishes.seed);
     event_expect(one->log, expectation);
+    finding_commands_open(&one->on_finding, &one->options.steps, one->log);
     kernel_log_open(&one->kernel_log, one->log);
     return snapshot_store_open(&one->store, &one->error);
+}
+
+/* The process at the other end, where it is on this host and the socket knows it. */
+static void list_peer(struct one_process *one, const struct vmm_process_config *config)
+{
+    int socket = config->from >= 0 ? config->from : config->to;
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    if (socket >= 0 && getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+        one->processes[config->from >= 0 ? 0 : 1].vmm = peer.pid;
 }
 
 /* Runs the process, judges and reports. */
@@ -41,6 +56,8 @@ static enum status complete(struct one_process *one, struct vmm_process_config *
     config->log = one->log;
     config->sink = (struct snapshot_sink){.put = snapshot_store_put, .context = &one->store};
     config->plan = &one->plan;
+    config->processes = one->processes;
+    list_peer(one, config);
     config->faults = config->source_faults = true;
     status = vmm_process_run(config, &one->error);
     if (one->plan.vcpus && snapshot_store_put_plan(&one->store, &one->plan, &one->error) < 0)
@@ -57,6 +74,7 @@ static enum status complete(struct one_process *one, struct vmm_process_config *
 
 static enum status end(struct one_process *one, enum status status)
 {
+    finding_commands_close(&one->on_finding);
     event_log_free(one->log);
     snapshot_store_close(&one->store);
     kernel_log_close(&one->kernel_log);

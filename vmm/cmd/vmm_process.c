@@ -35,6 +35,8 @@ struct vmm_process {
     struct proof_snapshot *now;
     bool blackout_known;
     uint64_t alive_ns; /* when that was shown last */
+    struct step_actions steps;
+    struct step_watcher watcher[2]; /* of the source's steps and of the destination's */
     bool finish_asked;
     enum status worst; /* what a failed migration leaves as the status */
     /* What happened to the guest while it was sent. */
@@ -94,6 +96,49 @@ static enum status cannot_start(const struct error *error)
     default:
         return STATUS_USAGE;
     }
+}
+
+/* Whoever watches this process hears that it still works. A watcher that is gone, or does not listen, is not waited for. */
+static void show_alive(struct vmm_process *process)
+{
+    struct pollfd poll_fd = {.fd = process->config->alive, .events = POLLOUT};
+
+    if (process->config->alive < 0 || clock_now_ns() - process->alive_ns < ALIVE_PERIOD_NS)
+        return;
+    process->alive_ns = clock_now_ns();
+    if (poll(&poll_fd, 1, 0) == 1 && write(process->config->alive, "\n", 1) < 0)
+        event_note(process->config->log, "nobody listens to this process any more");
+}
+
+static void show_alive_while_held(void *context)
+{
+    show_alive(context);
+}
+
+/* The steps of this process, which takes its place among the others. */
+static void open_steps(struct vmm_process *process)
+{
+    const struct vmm_process_config *config = process->config;
+
+    step_actions_open(&process->steps, &config->options->steps, config->log);
+    process->steps.processes = config->processes;
+    process->steps.meanwhile = show_alive_while_held;
+    process->steps.meanwhile_context = process;
+    for (int destination = 0; destination < 2; destination++)
+        process->watcher[destination] = step_actions_watcher(&process->steps, destination);
+}
+
+static void list_process(struct vmm_process *process)
+{
+    const struct vmm_process_config *config = process->config;
+    struct step_process *own;
+
+    if (!config->processes)
+        return;
+    own = &config->processes[(config->from >= 0 ? config->leg + 1 : 0) % STEP_PROCESSES];
+    *own = (struct step_process){.vmm = getpid()};
+    for (size_t i = 0; i < process->devices.count; i++)
+        own->server[i] = process->devices.opened[i].server;
 }
 
 static int boot(struct vmm_process *process, struct error *error)
@@ -212,6 +257,7 @@ static enum handover_outcome receive(struct vmm_process *process, struct error *
                                                     .timeout_ns = options->timeout_ns,
                                                     .message_timeout_ns = options->message_timeout_ns,
                                                     .arc_timeout_ns = options->arc_timeout_ns,
+                                                    .steps = options->steps.count ? &process->watcher[1] : NULL,
                                                     .faults = config->faults ? &options->faults : NULL};
     struct destination *destination = destination_new(&destination_config, error);
     enum handover_outcome outcome;
@@ -282,18 +328,6 @@ static bool share_done(struct vmm_process *process)
     uint64_t before = process->received ? leading_operations(process->start) : 0;
 
     return leading_operations(process->now) >= before + process->config->options->at_ops;
-}
-
-/* Whoever watches this process hears that it still works. A watcher that is gone, or does not listen, is not waited for. */
-static void show_alive(struct vmm_process *process)
-{
-    struct pollfd poll_fd = {.fd = process->config->alive, .events = POLLOUT};
-
-    if (process->config->alive < 0 || clock_now_ns() - process->alive_ns < ALIVE_PERIOD_NS)
-        return;
-    process->alive_ns = clock_now_ns();
-    if (poll(&poll_fd, 1, 0) == 1 && write(process->config->alive, "\n", 1) < 0)
-        event_note(process->config->log, "nobody listens to this process any more");
 }
 
 /* Between the rounds of a migration: the guest works and is looked after. */
@@ -428,6 +462,7 @@ static int prepare_source(struct vmm_process *process, struct error *error)
                                           .timeout_ns = options->timeout_ns,
                                           .message_timeout_ns = options->message_timeout_ns,
                                           .arc_timeout_ns = options->arc_timeout_ns,
+                                          .steps = options->steps.count ? &process->watcher[0] : NULL,
                                           .stop_hold_ns = options->stop_hold_ns,
                                           .limit_downtime_ns = options->limit_downtime_ns,
                                           .faults = &options->faults};
@@ -507,6 +542,7 @@ static enum status run_process(struct vmm_process *process, struct error *error)
             refuse(config, error);
         return fail(process, config->from >= 0 ? "source" : "none", STATUS_USAGE, error);
     }
+    list_process(process);
     if (config->from >= 0) {
         switch (receive(process, error)) {
         case HANDOVER_DONE:
@@ -584,12 +620,14 @@ enum status vmm_process_run(const struct vmm_process_config *config, struct erro
         error_set(error, ENOMEM, "starting a VMM");
         goto out;
     }
+    open_steps(&process);
     event_log_set_leg(config->log, config->leg);
     status = run_process(&process, error);
     if (config->options->console)
         log_console(&process);
 out:
     source_free(process.source);
+    step_actions_close(&process.steps);
     machine_free(process.machine);
     device_list_close(&process.devices, config->log);
     judge_descriptors(config->log, descriptors, count_descriptors() - is_open(config->from) - is_open(config->to));

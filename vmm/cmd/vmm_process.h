@@ -32,7 +32,8 @@ struct vmm_process_config {
     bool merge_log;               /* the source's events come by the stream */
     bool source_faults;           /* devices get those of --fault that belong to the way out */
     bool faults;                  /* those of --fault that belong to the way in (or to a guest that never moves) */
-    struct proof_plan *plan;      /* filled in once the devices are known; may be NULL */
+    struct step_process *processes; /* STEP_PROCESSES of them, which this process adds itself to */
+    struct proof_plan *plan;        /* filled in once the devices are known; may be NULL */
 };
 
 /*

@@ -25,6 +25,7 @@ enum load_stage {
 struct destination {
     struct destination_config config;
     struct device_set set;
+    struct steps steps;
     struct stream stream;
     struct machine *machine; /* until it is the caller's */
     struct machine *running; /* once it is */
@@ -46,6 +47,13 @@ struct destination {
     bool has_log;      /* the source's came */
 };
 
+static void between_devices(void *context)
+{
+    struct destination *destination = context;
+
+    step_reach(&destination->steps, STEP_DESTINATION_DEVICES_RUN);
+}
+
 struct destination *destination_new(const struct destination_config *config, struct error *error)
 {
     struct destination *destination = calloc(1, sizeof(*destination));
@@ -59,10 +67,14 @@ struct destination *destination_new(const struct destination_config *config, str
                                            .count = config->device_count,
                                            .log = config->log,
                                            .arc_timeout_ns = config->arc_timeout_ns,
-                                           .message_timeout_ns = config->message_timeout_ns};
+                                           .message_timeout_ns = config->message_timeout_ns,
+                                           .between = between_devices,
+                                           .between_context = destination};
+    destination->steps = (struct steps){.watcher = config->steps, .leg = config->leg};
     for (size_t i = 0; i < config->device_count; i++)
         destination->device[i].cut = fault_is_on(config->faults, VMM_WRITE_NOT_CONTINUED);
     stream_open(&destination->stream, config->fd, config->peer);
+    destination->stream.hold_s = config->steps ? config->steps->hold_s : 0;
     return destination;
 }
 
@@ -187,6 +199,7 @@ static int receive_hello(struct destination *destination, struct handover_hello 
 
     if (handover_hello_receive(&destination->stream, true, hello, wait_deadline(destination), error) < 0)
         return -1;
+    destination->config.timeout_ns += hello->hold_s * 1000000000ull;
     if (!config->saved)
         return handover_hello_send(&destination->stream, false, config->verify != VERIFY_OFF, 0,
                                    wait_deadline(destination), error);
@@ -202,7 +215,10 @@ static int prepare(struct destination *destination, struct error *error)
     struct board board;
     uint64_t start;
 
-    if (receive_hello(destination, &hello, error) < 0 || receive_board(destination, &record, error) < 0)
+    if (receive_hello(destination, &hello, error) < 0)
+        return -1;
+    step_reach(&destination->steps, STEP_DESTINATION_PREPARE);
+    if (receive_board(destination, &record, error) < 0)
         return -1;
     start = clock_now_ns();
     if (board_from_tree(record.data, record.size, &board, error) < 0 ||
@@ -216,6 +232,7 @@ static int prepare(struct destination *destination, struct error *error)
     if (build(destination, &board, error) < 0 || check_tsc(destination, &hello, error) < 0)
         return -1;
     event_phase(config->log, "destination-prepare", start, clock_now_ns(), 0);
+    step_reach(&destination->steps, STEP_DESTINATION_ROUNDS);
     return send_record(destination, STREAM_PREPARED, NULL, 0, error);
 }
 
@@ -361,6 +378,11 @@ static int take_record(struct destination *destination, const struct stream_reco
                           destination->stream.peer, stream_type_name(record->type), record->instance,
                           destination->stream.received - 1);
     destination->stage = stage_after(destination->stage, record->type);
+    if (record->type == STREAM_VM)
+        step_reach(&destination->steps, STEP_DESTINATION_LOAD);
+    /* With no device there is nothing that stops. */
+    if (record->type == STREAM_DEVICE_END || record->type == STREAM_END)
+        step_reach(&destination->steps, STEP_DESTINATION_DEVICES_STOP);
     switch (record->type) {
     case STREAM_ALIVE:
         return 0;
@@ -423,6 +445,7 @@ static int before_start(struct destination *destination, struct proof_snapshot *
     /* The guest may have been stopped before it wrote its first progress: that is no failure of the migration. */
     if (machine_progress(destination->machine, paused, NULL) < 0)
         memset(paused, 0, sizeof(*paused));
+    step_reach(&destination->steps, STEP_DESTINATION_DIGESTS);
     destination->alive_ns = clock_now_ns();
     destination->verification.meanwhile = show_alive;
     destination->verification.context = destination;
@@ -433,6 +456,7 @@ static int before_start(struct destination *destination, struct proof_snapshot *
         machine_drop_interrupt(destination->machine);
     if (fault_is_on(config->faults, VMM_RESAMPLE_LOST))
         machine_lose_resample(destination->machine);
+    step_reach(&destination->steps, STEP_DESTINATION_INTERRUPTS);
     start = clock_now_ns();
     if (machine_bind_interrupts(destination->machine, error) < 0)
         return -1;
@@ -447,20 +471,30 @@ static uint64_t time_since(uint64_t then, uint64_t now)
     return (int64_t)(now - then) > 0 ? now - then : 0;
 }
 
+/* Every device from STOP to RUNNING. */
+static int run_devices(struct destination *destination, struct error *error)
+{
+    bool tried = false;
+
+    if (device_set_run(&destination->set, &tried, error) < 0)
+        return -1;
+    step_reach(&destination->steps, STEP_DESTINATION_VCPUS_RUN);
+    return 0;
+}
+
 static enum handover_outcome start_guest(struct destination *destination, struct proof_snapshot *paused,
                                          struct error *error)
 {
-    bool tried = false;
     uint64_t start, resumed, payload;
 
     if (before_start(destination, paused, error) < 0) {
         tell(destination, STREAM_NOT_STARTED, error);
         return HANDOVER_ON_SOURCE;
     }
+    step_reach(&destination->steps, STEP_DESTINATION_DEVICES_P2P);
     start = clock_now_ns();
-    if (device_set_run(&destination->set, &tried, error) < 0 ||
-        (!fault_is_on(destination->config.faults, VMM_NEITHER_RUNS) &&
-         machine_resume(destination->machine, error) < 0)) {
+    if (run_devices(destination, error) < 0 || (!fault_is_on(destination->config.faults, VMM_NEITHER_RUNS) &&
+                                                machine_resume(destination->machine, error) < 0)) {
         tell(destination, STREAM_FAILED, error);
         return HANDOVER_LOST;
     }
@@ -469,6 +503,7 @@ static enum handover_outcome start_guest(struct destination *destination, struct
     event_fact(destination->config.log, "downtime_ns", time_since(destination->paused_ns, resumed));
     if (destination->clock_error_ns)
         event_fact(destination->config.log, "downtime_error_ns", destination->clock_error_ns);
+    step_reach(&destination->steps, STEP_DESTINATION_RUNNING);
     payload = htole64(resumed);
     /* The guest runs here whether or not the source hears of it. */
     if (send_record(destination, STREAM_RUNNING, &payload, sizeof(payload), error) < 0)
@@ -480,8 +515,11 @@ static int wait_commit(struct destination *destination, struct error *error)
 {
     struct stream_record record;
 
-    if (send_record(destination, STREAM_READY, NULL, 0, error) < 0 ||
-        stream_receive(&destination->stream, &record, wait_deadline(destination), error) < 0)
+    step_reach(&destination->steps, STEP_DESTINATION_READY);
+    if (send_record(destination, STREAM_READY, NULL, 0, error) < 0)
+        return -1;
+    step_reach(&destination->steps, STEP_DESTINATION_COMMIT_WAIT);
+    if (stream_receive(&destination->stream, &record, wait_deadline(destination), error) < 0)
         return error_prefix(error, "waiting for COMMIT");
     if (record.type != STREAM_COMMIT)
         return error_rule(error, "stream/invalid", 0, "%s sent %s where COMMIT was due", destination->stream.peer,
@@ -537,9 +575,11 @@ static int take_late_record(struct destination *destination, const struct stream
 int destination_finish(struct destination *destination, struct error *error)
 {
     struct stream_record record = {.type = STREAM_RUNNING};
-    int result = verification_go_on(&destination->verification, error);
     uint64_t now;
+    int result;
 
+    step_reach(&destination->steps, STEP_DESTINATION_VERIFY);
+    result = verification_go_on(&destination->verification, error);
     while (result == 0 && record.type != STREAM_BYE) {
         result = stream_receive(&destination->stream, &record, wait_deadline(destination), error);
         if (result == 0)

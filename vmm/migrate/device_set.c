@@ -249,6 +249,13 @@ static bool back_to_running_p2p(const struct device_set *set, size_t index, unsi
            set->state[index] != VFIO_DEVICE_STATE_PRE_COPY && set->state[index] != VFIO_DEVICE_STATE_RUNNING_P2P;
 }
 
+/* Every device is in its P2P state. */
+static void call_between(struct device_set *set)
+{
+    if (set->between)
+        set->between(set->between_context);
+}
+
 int device_set_pre_copy(struct device_set *set, struct error *error)
 {
     bool any;
@@ -262,6 +269,7 @@ int device_set_stop_copy(struct device_set *set, bool p2p_first, struct error *e
 
     if (p2p_first && step(set, to_quiet, &any, error) < 0)
         return -1;
+    call_between(set);
     return step(set, to_stop_copy, &any, error);
 }
 
@@ -278,6 +286,7 @@ int device_set_run(struct device_set *set, bool *tried, struct error *error)
 {
     if (step(set, to_running_p2p, tried, error) < 0)
         return -1;
+    call_between(set);
     return step(set, to_running, tried, error);
 }
 

@@ -17,6 +17,10 @@ struct device_set {
     uint64_t message_timeout_ns;           /* for everything else */
     uint64_t flags[BOARD_DEVICES_MAX];     /* VFIO_MIGRATION_* */
     unsigned int state[BOARD_DEVICES_MAX]; /* as last known */
+    /* Called in the middle of device_set_stop_copy and device_set_run: every device is in its P2P state, and none has gone
+     * further. NULL: nothing. */
+    void (*between)(void *context);
+    void *between_context;
 };
 
 /*

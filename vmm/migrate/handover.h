@@ -15,6 +15,7 @@
 #include "vmm/migrate/fault.h"
 #include "vmm/migrate/precopy.h"
 #include "vmm/migrate/ram.h"
+#include "vmm/migrate/step.h"
 #include "vmm/migrate/stream.h"
 #include "vmm/migrate/verification.h"
 #include "vmm/report/event_log.h"
@@ -32,6 +33,7 @@ struct handover_hello {
     uint32_t version;
     bool sends;          /* true: the source */
     bool digests;        /* destination: it wants the source's digests */
+    uint32_t hold_s;     /* so much longer the other end has to wait at most */
     uint64_t clock_ns;   /* CLOCK_MONOTONIC at sending */
     uint64_t wall_ns;    /* CLOCK_REALTIME then */
     uint64_t guest_tsc;  /* source: the guest's TSC */
@@ -68,6 +70,7 @@ struct source_config {
     uint64_t stop_hold_ns;           /* how long what was stopped is watched, 0: not at all */
     uint64_t limit_downtime_ns;      /* a longer downtime is a finding, 0: none is */
     const struct fault_plan *faults; /* NULL: none */
+    const struct step_watcher *steps; /* NULL: nobody is told */
 };
 
 struct source;
@@ -102,6 +105,7 @@ struct destination_config {
     uint64_t message_timeout_ns;
     uint64_t arc_timeout_ns;
     const struct fault_plan *faults;
+    const struct step_watcher *steps;
 };
 
 struct destination;

@@ -59,7 +59,7 @@ int handover_hello_send(struct stream *stream, bool sends, bool digests, uint64_
     buffer_put_u32(&payload, STREAM_VERSION);
     buffer_put_u8(&payload, sends);
     buffer_put_u8(&payload, digests);
-    buffer_put_u16(&payload, 0);
+    buffer_put_u16(&payload, (uint16_t)(stream->hold_s < STEP_HOLD_MAX_S ? stream->hold_s : STEP_HOLD_MAX_S));
     buffer_put_u64(&payload, hello.clock_ns);
     buffer_put_u64(&payload, hello.wall_ns);
     buffer_put_u64(&payload, guest_tsc);
@@ -89,7 +89,9 @@ int handover_hello_receive(struct stream *stream, bool sends, struct handover_he
     hello->version = cursor_get_u32(&cursor);
     hello->sends = cursor_get_u8(&cursor);
     hello->digests = cursor_get_u8(&cursor);
-    cursor_get_u16(&cursor);
+    hello->hold_s = cursor_get_u16(&cursor);
+    if (hello->hold_s > STEP_HOLD_MAX_S)
+        hello->hold_s = STEP_HOLD_MAX_S;
     hello->clock_ns = cursor_get_u64(&cursor);
     hello->wall_ns = cursor_get_u64(&cursor);
     hello->guest_tsc = cursor_get_u64(&cursor);

@@ -16,5 +16,6 @@ libvmm_a_SOURCES += \
 	vmm/migrate/source.c vmm/migrate/source_private.h vmm/migrate/source_send.c \
 	vmm/migrate/source_log.c vmm/migrate/source_log.h \
 	vmm/migrate/stop_watch.c vmm/migrate/stop_watch.h \
+	vmm/migrate/step.c vmm/migrate/step.h \
 	vmm/migrate/stream.c vmm/migrate/stream.h \
 	vmm/migrate/verification.c vmm/migrate/verification.h

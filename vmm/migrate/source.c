@@ -81,8 +81,12 @@ int source_prepare(struct source *source, struct error *error)
             ask_reason(source, error);
         return -1;
     }
-    if (!config->file)
+    if (!config->file) {
         measure_clock(source, &hello, start, clock_now_ns());
+        source->config.timeout_ns += hello.hold_s * 1000000000ull;
+        source->ram.timeout_ns = source->config.timeout_ns;
+    }
+    step_reach(&source->steps, STEP_SOURCE_PREPARE);
     /* Whoever resumes a saved guest says then what is to be compared. */
     source->digests = config->file || hello.digests;
     if (config->share_ram && ram_share_send(config->machine, &source->stream, source_deadline(source), error) < 0)
@@ -109,9 +113,10 @@ int source_keep_alive(struct source *source, struct error *error)
 static int stop_everything(struct source *source, struct error *error)
 {
     const struct source_config *config = &source->config;
-    uint64_t start = clock_now_ns();
-    uint64_t paused, stopped;
+    uint64_t start, paused, stopped;
 
+    step_reach(&source->steps, STEP_SOURCE_PAUSE);
+    start = clock_now_ns();
     source->pause_start_ns = start;
     source->paused = true;
     if (machine_pause(config->machine, deadline_in_ms(PAUSE_TIMEOUT_MS), error) < 0)
@@ -120,10 +125,13 @@ static int stop_everything(struct source *source, struct error *error)
     event_phase(config->log, "pause", start, paused, 0);
     if (fault_is_on(config->faults, VMM_PAUSED_EARLY))
         poll(NULL, 0, FAULT_PAUSED_EARLY_MS);
+    step_reach(&source->steps, STEP_SOURCE_DEVICES_P2P);
     if (device_set_stop_copy(&source->set, !fault_is_on(config->faults, VMM_P2P_ORDER), error) < 0)
         return -1;
     stopped = clock_now_ns();
     event_phase(config->log, "devices-stop", paused, stopped, 0);
+    step_reach(&source->steps, STEP_SOURCE_INTERRUPTS);
+    stopped = clock_now_ns();
     if (machine_unbind_interrupts(config->machine, error) < 0)
         return -1;
     event_phase(config->log, "interrupts-flush", stopped, clock_now_ns(), 0);
@@ -167,17 +175,20 @@ static void note_downtime(struct source *source, uint64_t ns)
 static enum handover_outcome hand_over(struct source *source, struct error *error)
 {
     struct stream_record record;
-    uint64_t start = clock_now_ns();
     unsigned int alive_left = ALIVE_MAX;
-    uint64_t resumed;
+    uint64_t start, resumed;
     char text[512];
     int result;
 
+    step_reach(&source->steps, STEP_SOURCE_READY_WAIT);
+    start = clock_now_ns();
     if (expect(source, STREAM_READY, &record, error) < 0)
         return HANDOVER_ON_SOURCE;
     event_phase(source->config.log, "wait-ready", start, clock_now_ns(), 0);
+    step_reach(&source->steps, STEP_SOURCE_COMMIT);
     if (source_send_record(source, STREAM_COMMIT, 0, NULL, 0, error) < 0)
         return HANDOVER_ON_SOURCE;
+    step_reach(&source->steps, STEP_SOURCE_RUNNING_WAIT);
     start = clock_now_ns();
     do
         result = stream_receive(&source->stream, &record, source_deadline(source), error);
@@ -254,8 +265,10 @@ static enum handover_outcome resume_here(struct source *source, struct error *er
 {
     const struct source_config *config = &source->config;
     struct error recovery = ERROR_INIT;
-    uint64_t start = clock_now_ns();
+    uint64_t start;
 
+    step_reach(&source->steps, STEP_SOURCE_RESUME);
+    start = clock_now_ns();
     if (!source->paused)
         return go_on_here(source, error);
     if (source->precopy)
@@ -336,6 +349,7 @@ static void finish(struct source *source)
     struct error error = ERROR_INIT;
     struct stop_watch watch;
 
+    step_reach(&source->steps, STEP_SOURCE_FINISH);
     stop_watch_begin(&watch, config->machine, config->log);
     if (copied)
         digest_copied_ram(source);
@@ -360,17 +374,28 @@ static void finish(struct source *source)
 static enum handover_outcome save(struct source *source, struct error *error)
 {
     const struct source_config *config = &source->config;
-    uint64_t start = clock_now_ns();
+    uint64_t start;
     bool kept = false;
 
+    step_reach(&source->steps, STEP_SOURCE_COMMIT);
+    start = clock_now_ns();
     if (source_send_record(source, STREAM_COMMIT, 0, NULL, 0, error) < 0 || send_digests(source, error) < 0 ||
         send_log(source, error) < 0)
         return HANDOVER_ON_SOURCE;
+    step_reach(&source->steps, STEP_SOURCE_KEEP);
     if (channel_file_keep(config->file, &kept, error) < 0)
         return kept ? HANDOVER_UNKNOWN : HANDOVER_ON_SOURCE;
     event_phase(config->log, "file-keep", start, clock_now_ns(), 0);
+    step_reach(&source->steps, STEP_SOURCE_FINISH);
     rest_devices(source);
     return HANDOVER_DONE;
+}
+
+static void between_devices(void *context)
+{
+    struct source *source = context;
+
+    step_reach(&source->steps, STEP_SOURCE_DEVICES_STOP_COPY);
 }
 
 struct source *source_new(const struct source_config *config, struct error *error)
@@ -390,9 +415,13 @@ struct source *source_new(const struct source_config *config, struct error *erro
                                       .count = config->device_count,
                                       .log = config->log,
                                       .arc_timeout_ns = config->arc_timeout_ns,
-                                      .message_timeout_ns = config->message_timeout_ns};
+                                      .message_timeout_ns = config->message_timeout_ns,
+                                      .between = between_devices,
+                                      .between_context = source};
+    source->steps = (struct steps){.watcher = config->steps, .leg = config->leg};
     stream_open(&source->stream, config->fd, config->peer);
     source->stream.saved = config->file != NULL;
+    source->stream.hold_s = config->steps ? config->steps->hold_s : 0;
     ram_sender_init(&source->ram, config->machine, &source->stream, config->timeout_ns);
     if (fault_is_on(config->faults, VMM_PAGE_NOT_SENT))
         source->ram.skip_from = fault_page(config->faults, machine_board(config->machine)->ram[0].size);
@@ -428,6 +457,7 @@ static int send_live(struct source *source, struct error *error)
                                             .attend_context = config->attend_context,
                                             .faults = config->faults};
 
+    step_reach(&source->steps, STEP_SOURCE_ROUNDS);
     source->precopy = precopy_new(&precopy_config, error);
     if (!source->precopy || precopy_run(source->precopy, error) < 0)
         return -1;

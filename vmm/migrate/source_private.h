@@ -8,6 +8,7 @@
 struct source {
     struct source_config config;
     struct device_set set;
+    struct steps steps;
     struct stream stream;
     struct buffer state; /* one record at a time */
     void *data;          /* a piece of a device's stream */

@@ -168,6 +168,7 @@ static int send_ram(struct source *source, struct error *error)
 
 static int send_devices(struct source *source, struct error *error)
 {
+    step_reach(&source->steps, STEP_SOURCE_DEVICE_DATA);
     for (unsigned int i = 0; i < source->config.device_count; i++)
         if (send_device(source, i, error) < 0)
             return -1;
@@ -183,14 +184,17 @@ int source_send_everything(struct source *source, struct error *error)
 
     bool devices_first = fault_is_on(config->faults, VMM_DEVICES_BEFORE_VCPUS);
 
+    step_reach(&source->steps, STEP_SOURCE_RAM);
     if (send_ram(source, error) < 0)
         return -1;
     if (devices_first && send_devices(source, error) < 0)
         return -1;
+    step_reach(&source->steps, STEP_SOURCE_VCPUS);
     if (send_vcpus(source, error) < 0 || send_board(source, error) < 0)
         return -1;
     if (!devices_first && send_devices(source, error) < 0)
         return -1;
+    step_reach(&source->steps, STEP_SOURCE_END);
     end.pages = htole64(source->ram.totals.pages);
     end.records = htole64(source->stream.sent);
     end.paused_ns = htole64(source->pause_start_ns + (uint64_t)source->clock_offset_ns);

@@ -55,6 +55,7 @@ struct stream {
     int fd; /* the stream's: closed by stream_close */
     char peer[280];
     bool saved; /* fd is a file's, and not a socket */
+    uint32_t hold_s; /* how long this end may keep the other waiting at steps: HELLO says it */
     uint32_t sent;
     uint32_t received;
     uint64_t bytes_sent;

@@ -35,6 +35,8 @@ struct event_log {
     bool has_reader;
     pthread_mutex_t line_lock; /* holds fd: a slow reader keeps nobody from adding events in memory */
     int fd;
+    event_finding_watch watch; /* NULL: nobody */
+    void *watch_context;
 };
 
 struct event_log *event_log_new(const char *role, int fd)
@@ -136,6 +138,21 @@ static bool is_important(json_t *event)
     return strcmp(kind, "finding") == 0 || strcmp(kind, "outcome") == 0 || strcmp(kind, "not-proven") == 0;
 }
 
+void event_log_watch_findings(struct event_log *log, event_finding_watch watch, void *context)
+{
+    log->watch = watch;
+    log->watch_context = context;
+}
+
+static void tell_finding(struct event_log *log, json_t *event)
+{
+    if (!log->watch || strcmp(json_string_value(json_object_get(event, "kind")), "finding"))
+        return;
+    log->watch(log->watch_context, json_string_value(json_object_get(event, "role")),
+               (unsigned int)json_integer_value(json_object_get(event, "leg")),
+               json_string_value(json_object_get(event, "rule")), json_string_value(json_object_get(event, "text")));
+}
+
 /* An event of the right form. */
 static void store(struct event_log *log, json_t *event)
 {
@@ -154,6 +171,7 @@ static void store(struct event_log *log, json_t *event)
     if (line)
         write_line(log, line);
     free(line);
+    tell_finding(log, event);
 }
 
 /* kind, role, leg and time. */

@@ -62,6 +62,12 @@ void event_log_set_role(struct event_log *log, const char *role);
 /* The leg that later events belong to: 0 for the first migration, 1 for the way back, ... */
 void event_log_set_leg(struct event_log *log, unsigned int leg);
 
+/* Calls watch with each finding as it is recorded, in the thread that does so. The texts are valid until it returns. To be
+ * called before events are added. */
+typedef void (*event_finding_watch)(void *context, const char *role, unsigned int leg, const char *rule,
+                                    const char *text);
+void event_log_watch_findings(struct event_log *log, event_finding_watch watch, void *context);
+
 /* members: a JSON object with the kind's own members, taken over (may be NULL). Adds kind, role, time, and leg where
  * members have none. An event that has not the members of its kind is recorded as a not-proven entry that says so. */
 void event_log_add(struct event_log *log, const char *kind, json_t *members);
