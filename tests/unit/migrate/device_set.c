@@ -114,7 +114,7 @@ Test(device_set, every_step_is_taken_side_by_side_and_in_its_turn)
         bool tried = false;
 
         set_up(&fixture, VFIO_DEVICE_STATE_RUNNING, down[i]);
-        cr_assert_eq(device_set_stop_copy(&fixture.set, &error), 0, "%s", error.text);
+        cr_assert_eq(device_set_stop_copy(&fixture.set, true, &error), 0, "%s", error.text);
         cr_expect(!fixture.meeting.missed && fixture.meeting.came == DEVICES, "the devices went one after the other");
         expect_order(&fixture, down[0], down[1]);
         set_up(&fixture, VFIO_DEVICE_STATE_STOP, up[i]);
