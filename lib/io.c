@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -203,4 +204,22 @@ bool io_readable(int fd)
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 
     return poll(&poll_fd, 1, 0) > 0;
+}
+
+uint64_t io_eventfd_count(int fd)
+{
+    char name[64], line[128];
+    unsigned long long count = 0;
+    FILE *file;
+
+    snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
+    file = fopen(name, "re");
+    if (!file)
+        return 0;
+    while (fgets(line, sizeof(line), file)) {
+        if (sscanf(line, "eventfd-count: %llx", &count) == 1)
+            break;
+    }
+    fclose(file);
+    return count;
 }

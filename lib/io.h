@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/uio.h>
 
 #include "lib/deadline.h"
@@ -45,5 +46,8 @@ bool io_readable(int fd);
 
 /* Closes *fd where it is not -1, and sets it to -1. */
 void io_close(int *fd);
+
+/* The count of an eventfd, which stays as it is (/proc/self/fdinfo); 0 where it cannot be told. For messages. */
+uint64_t io_eventfd_count(int fd);
 
 #endif

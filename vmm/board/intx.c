@@ -2,6 +2,8 @@
 #include "vmm/board/intx.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
@@ -108,6 +110,17 @@ int intx_resample(struct intx *intx, struct error *error)
 bool intx_signalled(const struct intx *intx)
 {
     return intx->device && !intx->bound && io_readable(intx->trigger);
+}
+
+void intx_describe(const struct intx *intx, char *text, size_t size)
+{
+    char pin[160];
+
+    if (vm_describe_pin(intx->vm, intx->pin, pin, sizeof(pin)) < 0)
+        snprintf(pin, sizeof(pin), "pin %u of the IOAPIC", intx->pin);
+    snprintf(text, size, "INTx %s, %s; signals not taken: %" PRIu64 " of the device, %" PRIu64 " to unmask it",
+             intx->bound ? "is given to KVM" : intx->asserted ? "is held back, asserted" : "is held back", pin,
+             io_eventfd_count(intx->trigger), io_eventfd_count(intx->resample));
 }
 
 void intx_get_state(const struct intx *intx, struct buffer *state)

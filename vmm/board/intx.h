@@ -50,6 +50,10 @@ int intx_resample(struct intx *intx, struct error *error);
 
 /* Was the trigger signalled, and nobody has looked? */
 bool intx_signalled(const struct intx *intx);
+
+/* Where the level stands, in words. */
+void intx_describe(const struct intx *intx, char *text, size_t size);
+
 void intx_get_state(const struct intx *intx, struct buffer *state);
 int intx_put_state(struct intx *intx, struct cursor *state, struct error *error);
 

@@ -543,6 +543,22 @@ int machine_interrupt_signalled(struct machine *machine, unsigned int device)
     return vector;
 }
 
+void machine_describe_interrupts(struct machine *machine, void (*tell)(void *context, const char *text), void *context)
+{
+    char text[512];
+
+    pthread_mutex_lock(&machine->lock);
+    for (size_t i = 0; i < machine->device_count; i++) {
+        pci_device_describe_interrupts(&machine->device[i], text, sizeof(text));
+        tell(context, text);
+    }
+    pthread_mutex_unlock(&machine->lock);
+    for (unsigned int i = 0; i < machine->board.vcpus; i++) {
+        if (vm_describe_vcpu_interrupts(machine->vm, i, text, sizeof(text)) == 0)
+            tell(context, text);
+    }
+}
+
 void machine_drop_interrupt(struct machine *machine)
 {
     pthread_mutex_lock(&machine->lock);

@@ -189,6 +189,8 @@ int machine_bind_interrupts(struct machine *machine, struct error *error);
 int machine_unbind_interrupts(struct machine *machine, struct error *error);
 /* The first vector (0 for INTx) by which a device has signalled since interrupts were unbound, -1 where none was. */
 int machine_interrupt_signalled(struct machine *machine, unsigned int device);
+/* Where the interrupts of every device stand, a line of text each: for a paused machine whose guest misses one. */
+void machine_describe_interrupts(struct machine *machine, void (*tell)(void *context, const char *text), void *context);
 /* A fault put in on purpose: the first interrupt of any vector after the next binding is lost. Whoever waits for the
  * machine's events carries it out. */
 void machine_drop_interrupt(struct machine *machine);

@@ -2,7 +2,9 @@
 #include "vmm/board/msix.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/pci_regs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -379,6 +381,26 @@ bool msix_swallow(struct msix *msix, unsigned int number)
         return false;
     vector->pending = false;
     return true;
+}
+
+void msix_describe(struct msix *msix, char *text, size_t size)
+{
+    size_t length;
+
+    snprintf(text, size, "%s %s%s, %u vectors in the device%s",
+             msix->irq_index == VFIO_PCI_MSIX_IRQ_INDEX ? "MSI-X" : "MSI", msix->enabled ? "on" : "off",
+             msix->masked ? " and masked" : "", msix->device_vectors, msix->bound ? "" : "; not given to KVM");
+    for (unsigned int i = 0; i < msix->vectors; i++) {
+        struct msix_vector *vector = &msix->vector[i];
+
+        length = strlen(text);
+        if (!in_use(vector) || length + 96 > size)
+            continue;
+        snprintf(text + length, size - length, "; vector %u%s%s%s, %" PRIu64 " signals not taken", i,
+                 vector->masked ? " masked" : "", vector->pending ? " pending" : "",
+                 vector->delivered ? " given to KVM" : " held back",
+                 vector->eventfd < 0 ? 0 : io_eventfd_count(vector->eventfd));
+    }
 }
 
 void msix_get_state(struct msix *msix, struct buffer *state)

@@ -75,6 +75,9 @@ int msix_signalled(const struct msix *msix);
 /* Loses the vector's interrupt, where one waits that would have been delivered. Returns whether it did. */
 bool msix_swallow(struct msix *msix, unsigned int number);
 
+/* Where the vectors in use stand, in words; of many the first that are held back. */
+void msix_describe(struct msix *msix, char *text, size_t size);
+
 void msix_get_state(struct msix *msix, struct buffer *state);
 /* Loads the table, with control the message control, and programs device and routes: one SET_IRQS, one commit. */
 int msix_put_state(struct msix *msix, struct cursor *state, uint16_t control, struct error *error);

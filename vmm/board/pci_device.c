@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/pci_regs.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "vmm/board/record.h"
@@ -235,6 +236,18 @@ int pci_device_signalled(const struct pci_device *device)
     int vector = msix_signalled(&device->msix);
 
     return vector < 0 && intx_signalled(&device->intx) ? 0 : vector;
+}
+
+void pci_device_describe_interrupts(struct pci_device *device, char *text, size_t size)
+{
+    int length = snprintf(text, size, "device %u (%.60s): ", device->number, device->vfio->name);
+
+    if (device->msix.vectors)
+        msix_describe(&device->msix, text + length, size - (size_t)length);
+    else if (device->intx.device)
+        intx_describe(&device->intx, text + length, size - (size_t)length);
+    else
+        snprintf(text + length, size - (size_t)length, "it has no interrupts");
 }
 
 void pci_device_get_state(struct pci_device *device, struct buffer *state)

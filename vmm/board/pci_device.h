@@ -54,6 +54,8 @@ void pci_device_destroy(struct pci_device *device);
 /* Interrupts and doorbells. The machine's lock is held. */
 int pci_device_bind(struct pci_device *device, struct error *error);
 int pci_device_unbind(struct pci_device *device, struct error *error);
+/* Where its interrupts stand, in a line. */
+void pci_device_describe_interrupts(struct pci_device *device, char *text, size_t size);
 
 /* The machine's lock is held. */
 /* As machine_interrupt_signalled. */

@@ -404,6 +404,13 @@ static unsigned int stops(const struct vmm_process *process)
     return process->received ? process->leg + 1 : 0;
 }
 
+static void note_interrupts(void *context, const char *text)
+{
+    struct vmm_process *process = context;
+
+    event_note(process->config->log, "%s", text);
+}
+
 /* The guest stops here for good: pause it, and keep what it published. */
 static enum status finish_guest(struct vmm_process *process, struct error *error)
 {
@@ -412,6 +419,8 @@ static enum status finish_guest(struct vmm_process *process, struct error *error
     if (machine_pause(process->machine, deadline_in_ms(PAUSE_TIMEOUT_MS), error) < 0 ||
         machine_progress(process->machine, process->now, error) < 0)
         return fail(process, "none", STATUS_NO_GUEST, error);
+    if (!strcmp(process->now->failure.rule, "guest/interrupt-lost"))
+        machine_describe_interrupts(process->machine, note_interrupts, process);
     if (process->received)
         log_work(process, process->leg, WORK_AFTER, process->start, process->now);
     else

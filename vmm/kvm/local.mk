@@ -11,6 +11,7 @@ libvmm_a_SOURCES += \
 	vmm/kvm/x86/arch.c \
 	vmm/kvm/x86/clock.c \
 	vmm/kvm/x86/cpuid.c \
+	vmm/kvm/x86/describe.c \
 	vmm/kvm/x86/features.c \
 	vmm/kvm/x86/msrs.c \
 	vmm/kvm/x86/vcpu_state.c \

@@ -132,4 +132,9 @@ bool vm_honours_tsc_offset(struct vm *vm);
  * vm_vcpu_get_state made it. */
 int vm_vcpu_state_change_register(void *state, size_t size, unsigned int index, struct error *error);
 
+/* In words, for a person who looks for an interrupt: where a pin of the IOAPIC stands (full irqchip), and what a paused
+ * vCPU's local APIC has. Return -1 where it cannot be told. */
+int vm_describe_pin(struct vm *vm, unsigned int pin, char *text, size_t size);
+int vm_describe_vcpu_interrupts(struct vm *vm, unsigned int vcpu, char *text, size_t size);
+
 #endif

@@ -2,6 +2,7 @@
 #include "tests/unit/board/fake_vm.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -244,4 +245,18 @@ unsigned int fake_vm_ioeventfds(const struct vm *vm)
     for (int i = 0; i < FAKE_VM_MAX; i++)
         count += vm->ioeventfd[i].used;
     return count;
+}
+
+int vm_describe_pin(struct vm *vm, unsigned int pin, char *text, size_t size)
+{
+    (void)vm;
+    snprintf(text, size, "pin %u", pin);
+    return 0;
+}
+
+int vm_describe_vcpu_interrupts(struct vm *vm, unsigned int vcpu, char *text, size_t size)
+{
+    (void)vm;
+    snprintf(text, size, "vCPU %u", vcpu);
+    return 0;
 }

@@ -193,3 +193,28 @@ Test(msi, a_message_on_its_way_at_the_stop_is_not_lost, .fini = tear_down)
     fake_vm_run(destination.vm);
     cr_assert_eq(destination.vm->interrupts[0x41], 1);
 }
+
+static void keep_line(void *context, const char *text)
+{
+    char *lines = context;
+
+    strncat(lines, text, 2048 - strlen(lines) - 2);
+    strcat(lines, "\n");
+}
+
+Test(intx, tells_where_a_level_stands, .fini = tear_down)
+{
+    char lines[2048] = "";
+
+    start(&guest, false, false);
+    assert_level();
+    machine_describe_interrupts(guest.machine, keep_line, lines);
+    cr_expect(strstr(lines, "INTx is held back, pin 16; signals not taken: 1 of the device, 0 to unmask it"), "%s",
+              lines);
+    cr_assert_eq(machine_bind_interrupts(guest.machine, &guest.error), 0, "%s", guest.error.text);
+    lines[0] = '\0';
+    machine_describe_interrupts(guest.machine, keep_line, lines);
+    cr_expect(strstr(lines, "INTx is given to KVM"), "%s", lines);
+    cr_expect(strstr(lines, "MSI-X"), "the other device: %s", lines);
+    cr_expect(strstr(lines, "vCPU 0"), "%s", lines);
+}
