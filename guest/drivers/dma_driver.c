@@ -199,9 +199,9 @@ static int watch_interrupts(struct dma_queue *queue, uint64_t now, struct driver
         return 0;
     if (sequence != queue->interrupt_sequence)
         return driver_fault(fault, "guest/interrupt-lost",
-                            "the device raised an interrupt 2 s ago and it did not come: its sequence number",
+                            "the device raised an interrupt 6 s ago and it did not come: its sequence number",
                             queue->interrupt_sequence, sequence);
-    return driver_fault(fault, "guest/interrupt-lost", "completions are there for 2 s and no interrupt: completions",
+    return driver_fault(fault, "guest/interrupt-lost", "completions are there for 6 s and no interrupt: completions",
                         queue->announced, completed);
 }
 

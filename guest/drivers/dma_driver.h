@@ -15,7 +15,7 @@
 #include "stopcopy/dma_device.h"
 
 /* Time limits of dma_queue_watch(), in nanoseconds. */
-#define DMA_INTERRUPT_LOST_NS 2000000000ull
+#define DMA_INTERRUPT_LOST_NS 6000000000ull
 #define DMA_OPERATION_STUCK_NS 10000000000ull
 
 struct dma_device {

@@ -174,7 +174,7 @@ static int watch(struct edu_device *device, uint64_t now, struct driver_fault *f
         device->over_since = now;
     if (now - device->over_since < EDU_INTERRUPT_LOST_NS)
         return 0;
-    return driver_fault(fault, "guest/interrupt-lost", "a transfer or a factorial was over for 2 s, with no interrupt",
+    return driver_fault(fault, "guest/interrupt-lost", "a transfer or a factorial was over for 6 s, with no interrupt",
                         over, 0);
 }
 

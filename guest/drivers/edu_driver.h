@@ -12,7 +12,7 @@
 
 /* Time limits of edu_poll(), in nanoseconds. */
 #define EDU_LOOK_NS 250000000ull            /* between two looks at the registers while no interrupt comes */
-#define EDU_INTERRUPT_LOST_NS 2000000000ull /* over since then, and no interrupt */
+#define EDU_INTERRUPT_LOST_NS 6000000000ull /* over since then, and no interrupt */
 #define EDU_STUCK_NS 10000000000ull
 
 struct edu_transfer {

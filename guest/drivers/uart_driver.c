@@ -173,7 +173,7 @@ static int watch(struct uart_transfer *transfer, uint64_t now, struct driver_fau
     }
     if (now - transfer->since < UART_INTERRUPT_LOST_NS)
         return 0;
-    return driver_fault(fault, "guest/interrupt-lost", "a transfer's interrupt did not come for 2 s", 1, 0);
+    return driver_fault(fault, "guest/interrupt-lost", "a transfer's interrupt did not come for 6 s", 1, 0);
 }
 
 int uart_transfer_poll(struct uart_device *device, struct uart_transfer *transfer, uint64_t now,

@@ -11,7 +11,7 @@
 #include "stopcopy/uart_device.h"
 
 /* Time limit of uart_transfer_poll(), in nanoseconds. */
-#define UART_INTERRUPT_LOST_NS 2000000000ull
+#define UART_INTERRUPT_LOST_NS 6000000000ull
 
 struct uart_device {
     struct device_access access;

@@ -260,8 +260,8 @@ Test(dma_driver, finds_completions_without_an_interrupt)
     submit(1);
     complete(1, DMA_STATUS_OK);
     cr_assert_eq(dma_queue_watch(&queue, SECOND, &fault), 0);
-    cr_assert_eq(dma_queue_watch(&queue, 3 * SECOND - 1, &fault), 0);
-    expect_fault(dma_queue_watch(&queue, 3 * SECOND, &fault), "guest/interrupt-lost", 0, 1);
+    cr_assert_eq(dma_queue_watch(&queue, 7 * SECOND - 1, &fault), 0);
+    expect_fault(dma_queue_watch(&queue, 7 * SECOND, &fault), "guest/interrupt-lost", 0, 1);
 }
 
 Test(dma_driver, finds_an_interrupt_that_was_raised_and_lost)
@@ -269,7 +269,7 @@ Test(dma_driver, finds_an_interrupt_that_was_raised_and_lost)
     submit(1);
     queue.shared->interrupt_sequence = 1;
     cr_assert_eq(dma_queue_watch(&queue, SECOND, &fault), 0);
-    expect_fault(dma_queue_watch(&queue, 3 * SECOND, &fault), "guest/interrupt-lost", 0, 1);
+    expect_fault(dma_queue_watch(&queue, 7 * SECOND, &fault), "guest/interrupt-lost", 0, 1);
 }
 
 Test(dma_driver, waits_anew_after_each_interrupt)
@@ -281,7 +281,7 @@ Test(dma_driver, waits_anew_after_each_interrupt)
     cr_assert_eq(dma_queue_interrupt(&queue, &fault), 1);
     complete(2, DMA_STATUS_OK);
     cr_assert_eq(dma_queue_watch(&queue, 4 * SECOND, &fault), 0);
-    expect_fault(dma_queue_watch(&queue, 6 * SECOND, &fault), "guest/interrupt-lost", 1, 2);
+    expect_fault(dma_queue_watch(&queue, 10 * SECOND, &fault), "guest/interrupt-lost", 1, 2);
 }
 
 Test(dma_driver, finds_an_operation_that_does_not_end)

@@ -20,7 +20,7 @@
 #include "vmm/vfio/vfio_device.h"
 
 /* How long one message may take where the user says nothing else. */
-#define DEVICE_TIMEOUT_NS 5000000000u
+#define DEVICE_TIMEOUT_NS 20000000000u
 
 #define DEVICE_FAULTS_MAX 8
 

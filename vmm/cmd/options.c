@@ -138,8 +138,8 @@ static const struct known_option known[] = {
     {OPTIONS_TRANSFER, {"hold-limit", KEY_HOLD_LIMIT, "TIME", 0, "longest time to hold at a step (10min)", 3}},
     {OPTIONS_TRANSFER, {"list-steps", KEY_LIST_STEPS, NULL, 0, "list the steps, and do nothing", 3}},
     {OPTIONS_TRANSFER,
-     {"timeout", KEY_TIMEOUT, "TIME", 0, "limit of each wait for the other end or the guest (30s)", 4}},
-    {0, {"message-timeout", KEY_MESSAGE_TIMEOUT, "TIME", 0, "limit of each answer of a device (5s)", 4}},
+     {"timeout", KEY_TIMEOUT, "TIME", 0, "limit of each wait for the other end or the guest (60s)", 4}},
+    {0, {"message-timeout", KEY_MESSAGE_TIMEOUT, "TIME", 0, "limit of each answer of a device (20s)", 4}},
     {OPTIONS_TRANSFER,
      {"arc-timeout", KEY_ARC_TIMEOUT, "TIME", 0, "limit of each change of a device's state (120s)", 4}},
 };
@@ -407,8 +407,8 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
                          .precopy = {.max_downtime_ns = 300000000u, .max_rounds = 30},
                          .stop_hold_ns = 20000000u,
                          .steps = {.command_limit_ns = STEP_COMMAND_LIMIT_NS, .hold_limit_ns = STEP_HOLD_LIMIT_NS},
-                         .timeout_ns = 30000000000u,
-                         .message_timeout_ns = 5000000000u,
+                         .timeout_ns = 60000000000u,
+                         .message_timeout_ns = 20000000000u,
                          .arc_timeout_ns = 120000000000u};
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (!known[i].which || known[i].which & which)
