@@ -53,6 +53,14 @@ expect 7 "an idle device" "$stopcopy" migrate --memory 64M --device test --workl
 expect_json '.verdict == "incomplete" and (.not_proven | length) > 0'
 grep -q '^INCOMPLETE' "$scratch/out" || fail "$name: the text report does not end in INCOMPLETE"
 
+# A guest that is faster than its migrations: nothing is broken, and not all was shown.
+for mode in stop-copy pre-copy; do
+    expect 7 "a guest that came to its end, $mode" "$stopcopy" migrate --memory 64M --device test --workload dma --mode $mode \
+        --ops 3 --at-ops 1 --report text --report "json:$scratch/report.json"
+    expect_json '.verdict == "incomplete" and .status == 7 and .findings == []'
+    tail -n 1 "$scratch/out" | grep -q '^INCOMPLETE: ' || fail "$name: the text report does not end in INCOMPLETE"
+done
+
 # Without /dev/kvm: an empty /dev in a mount namespace of its own.
 if unshare -m true 2>/dev/null; then
     expect 77 "no /dev/kvm" unshare -m sh -c "mount -t tmpfs tmpfs /dev && mknod -m 666 /dev/null c 1 3 && \"$stopcopy\" run"

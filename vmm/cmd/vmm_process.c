@@ -23,6 +23,9 @@
 #define BLACKOUT_TIMEOUT_MS 1000u
 #define ALIVE_PERIOD_NS 1000000000u
 
+static const char too_early[] =
+    "the guest came to its end before it was migrated: --ops is too small, or --at-ops too large";
+
 struct vmm_process {
     const struct vmm_process_config *config;
     struct device_list devices;
@@ -330,6 +333,14 @@ static bool share_done(struct vmm_process *process)
     return leading_operations(process->now) >= before + process->config->options->at_ops;
 }
 
+/* No failure: both ends know it by the errno. */
+static int came_to_end(struct error *error)
+{
+    error_set(error, 0, "%s", too_early);
+    error->number = ECANCELED;
+    return -1;
+}
+
 /* Between the rounds of a migration: the guest works and is looked after. */
 static int attend_guest(void *context, struct error *error)
 {
@@ -344,7 +355,7 @@ static int attend_guest(void *context, struct error *error)
             return -1;
         }
         if (process->ended)
-            return error_set(error, 0, "the guest came to its end before it could be stopped");
+            return came_to_end(error);
     }
     return 0;
 }
@@ -504,6 +515,10 @@ static bool send_guest(struct vmm_process *process, enum status *status, struct 
         *status = STATUS_INTACT;
         return true;
     case HANDOVER_ON_SOURCE:
+        if (error->number == ECANCELED) {
+            event_not_proven(config->log, true, "%s", too_early);
+            return false;
+        }
         *status = fail(process, "source", STATUS_ON_SOURCE, error);
         process->worst = STATUS_ON_SOURCE;
         return false;
@@ -559,6 +574,10 @@ static enum status run_process(struct vmm_process *process, struct error *error)
         case HANDOVER_ON_SOURCE:
             if (config->from_saved)
                 return fail(process, "none", STATUS_NO_GUEST, error_in_file(config, error));
+            if (error->number == ECANCELED) {
+                event_note(config->log, "%s", error->text);
+                return STATUS_INCOMPLETE;
+            }
             return fail(process, "source", STATUS_ON_SOURCE, error);
         default:
             return fail(process, "none", STATUS_NO_GUEST, error);
@@ -577,9 +596,8 @@ static enum status run_process(struct vmm_process *process, struct error *error)
             return status;
         end = run_guest(process, false, error);
     } else if (end == 1 && config->to >= 0 && !process->worst) {
-        event_not_proven(config->log, true,
-                         "the guest came to its end before it was migrated: --ops is too small, or "
-                         "--at-ops too large");
+        event_not_proven(config->log, true, "%s", too_early);
+        source_give_up(process->source, too_early);
     }
     if (end < 0) {
         fail(process, "none", STATUS_NO_GUEST, error);

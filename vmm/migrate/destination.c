@@ -352,7 +352,10 @@ static int cancelled(const struct stream_record *record, struct error *error)
     char text[512];
 
     stream_text(record, text, sizeof(text));
-    return error_set(error, 0, "the source cancelled the migration: %s", text);
+    error_set(error, 0, "the source cancelled the migration: %s", text);
+    if (error && record->instance == STREAM_CANCELLED_AT_END)
+        error->number = ECANCELED;
+    return -1;
 }
 
 static int check_end(struct destination *destination, const struct stream_record *record, struct error *error)

@@ -85,7 +85,13 @@ int source_prepare(struct source *source, struct error *error);
 int source_keep_alive(struct source *source, struct error *error);
 
 /*
- * Sends the running guest. HANDOVER_ON_SOURCE and the others leave the reason in error. The machine is paused
+ * Nothing is to be migrated any more: the guest has come to its end. The destination hears it, and that nothing failed.
+ */
+void source_give_up(struct source *source, const char *text);
+
+/*
+ * Sends the running guest. HANDOVER_ON_SOURCE and the others leave the reason in error, at both ends with errno ECANCELED where
+ * attend said by that errno that the guest came to its end, or source_give_up did. The machine is paused
  * afterwards, but for HANDOVER_ON_SOURCE.
  */
 enum handover_outcome source_migrate(struct source *source, struct error *error);

@@ -464,6 +464,18 @@ static int send_live(struct source *source, struct error *error)
     return 0;
 }
 
+static void send_cancelled(struct source *source, const char *text, enum stream_cancelled why)
+{
+    stream_send(&source->stream, STREAM_CANCELLED, why, text, strnlen(text, ERROR_TEXT_MAX),
+                deadline_in_ms(REASON_TIMEOUT_MS), NULL);
+}
+
+void source_give_up(struct source *source, const char *text)
+{
+    if (!source->config.file && !source->stream.broken)
+        send_cancelled(source, text, STREAM_CANCELLED_AT_END);
+}
+
 /* Nothing more comes: the destination is told why, or has said why before it went. */
 static void cancel(struct source *source, struct error *error)
 {
@@ -472,7 +484,8 @@ static void cancel(struct source *source, struct error *error)
     if (source->stream.broken)
         ask_reason(source, error);
     else
-        stream_send_text(&source->stream, STREAM_CANCELLED, error->text, deadline_in_ms(REASON_TIMEOUT_MS), NULL);
+        send_cancelled(source, error->text,
+                       error->number == ECANCELED ? STREAM_CANCELLED_AT_END : STREAM_CANCELLED_BY_FAILURE);
 }
 
 enum handover_outcome source_migrate(struct source *source, struct error *error)

@@ -44,11 +44,17 @@ enum stream_type {
     STREAM_NOT_STARTED = 19,  /* destination, after COMMIT: why; no device left STOP, no vCPU entered */
     STREAM_FAILED = 20,       /* destination, after COMMIT: why; the guest is the destination's and does not run */
     STREAM_ALIVE = 21,        /* source, after PREPARED, before the first of what follows: the guest still works */
-    STREAM_RAM_ZERO = 22,   /* instance: range. u64 offset into it, u64 bytes: pages that were sent and are zero now */
-    STREAM_CANCELLED = 23,  /* source, before END: why the migration ends; the guest stays there */
+    STREAM_RAM_ZERO = 22, /* instance: range. u64 offset into it, u64 bytes: pages that were sent and are zero now */
+    STREAM_CANCELLED =
+        23, /* instance: enum stream_cancelled. Source, before END: why the migration ends; the guest stays */
     STREAM_RAM_SHARED = 24, /* source, before BOARD: RAM's memfds, attached by SCM_RIGHTS, and for each u64 st_dev,
                                u64 st_ino, u64 size */
     STREAM_TYPES
+};
+
+enum stream_cancelled {
+    STREAM_CANCELLED_BY_FAILURE = 0,
+    STREAM_CANCELLED_AT_END = 1, /* the guest came to its end first */
 };
 
 struct stream {
