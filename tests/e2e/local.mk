@@ -15,6 +15,7 @@ E2E_TESTS = \
 	tests/e2e/repeat.sh \
 	tests/e2e/saved.sh \
 	tests/e2e/share.sh \
+	tests/e2e/state.sh \
 	tests/e2e/steps.sh \
 	tests/e2e/uart.sh \
 	tests/e2e/workloads.sh

@@ -17,6 +17,7 @@ libvmm_a_SOURCES += \
 	vmm/cmd/run.c \
 	vmm/cmd/snapshot_store.c vmm/cmd/snapshot_store.h \
 	vmm/cmd/state.c \
+	vmm/cmd/state_actions.c vmm/cmd/state_actions.h \
 	vmm/cmd/state_stream.c vmm/cmd/state_stream.h \
 	vmm/cmd/step_actions.c vmm/cmd/step_actions.h \
 	vmm/cmd/user_command.c vmm/cmd/user_command.h \

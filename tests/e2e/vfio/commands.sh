@@ -72,8 +72,8 @@ expect 1 "$name" "$stopcopy" state "$all" set STOP_COPY,PRE_COPY
 expect_error "the device is in STOP_COPY"
 
 name="command lines that are wrong"
-expect 2 "$name" "$stopcopy" state test
-expect_error "ACTION" 2
+expect 2 "$name" "$stopcopy" state
+expect_error "DEVICE" 2
 expect 2 "$name" "$stopcopy" state test wobble
 expect_error "there are get, set, save"
 expect 2 "$name" "$stopcopy" state test get save
