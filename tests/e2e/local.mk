@@ -9,6 +9,7 @@ E2E_TESTS = \
 	tests/e2e/errors.sh \
 	tests/e2e/faults.sh \
 	tests/e2e/hurt.sh \
+	tests/e2e/inspect.sh \
 	tests/e2e/migrate.sh \
 	tests/e2e/p2p.sh \
 	tests/e2e/precopy.sh \

@@ -23,5 +23,6 @@ int cmd_probe(int argc, char **argv);
 int cmd_state(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_faults(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
 
 #endif

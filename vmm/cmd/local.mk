@@ -11,6 +11,9 @@ libvmm_a_SOURCES += \
 	vmm/cmd/faults.c \
 	vmm/cmd/host_facts.c vmm/cmd/host_facts.h \
 	vmm/cmd/image.c vmm/cmd/image.h \
+	vmm/cmd/inspect.c \
+	vmm/cmd/inspect_device.c vmm/cmd/inspect_device.h \
+	vmm/cmd/inspect_stream.c vmm/cmd/inspect_stream.h \
 	vmm/cmd/migrate.c \
 	vmm/cmd/options.c vmm/cmd/options.h \
 	vmm/cmd/probe.c \

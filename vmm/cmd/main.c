@@ -23,7 +23,7 @@ static const struct subcommand subcommands[] = {
     {"state", cmd_state, "one device by hand: get, set, save, load, size, reset"},
     {"faults", cmd_faults, "the faults that can be put in, and the findings they must lead to"},
     {"check", cmd_check, "the protocol rules against one device, without KVM"},
-    {"inspect", NULL, "a stream that was saved in a file"},
+    {"inspect", cmd_inspect, "what is in a stream that was saved in a file, and what is wrong with it"},
     {"bringup", NULL, "everything that fits a device, in one run with one report"},
     {"suite", NULL, "runs a suite file"},
     {"replay", NULL, "runs a report's command again"},
