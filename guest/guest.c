@@ -5,9 +5,7 @@
 #include "guest/base/processor.h"
 #include "guest/base/text.h"
 #include "guest/kernel/gate.h"
-#include "guest/workloads/dma.h"
-#include "guest/workloads/edu.h"
-#include "guest/workloads/uart.h"
+#include "guest/workloads/device_work.h"
 
 #define REQUEST_NOBODY UINT32_MAX
 
@@ -62,22 +60,16 @@ _Noreturn void guest_fail(struct guest *guest, const char *rule, uint64_t expect
     guest_halt();
 }
 
-static const char *workload_name(uint32_t workload)
-{
-    static const char *const names[] = {"", "dma", "memory", "cpu", "clock", "uart", "edu"};
-
-    return workload < sizeof(names) / sizeof(names[0]) ? names[workload] : "";
-}
-
 static void print_chain(struct guest *guest, const struct progress_chain *chain)
 {
     const struct progress_chain_value *value = &chain->slot[chain->generation & 1];
+    const char *workload = config_workload_name[chain->workload];
     char name[32];
 
-    if (chain->workload == WORKLOAD_DMA || chain->workload == WORKLOAD_UART || chain->workload == WORKLOAD_EDU)
-        text_format(name, sizeof(name), "%s %u.%u", workload_name(chain->workload), chain->device, chain->index);
+    if (chain_is_of_vcpu(chain))
+        text_format(name, sizeof(name), "%s %u", workload, chain->index);
     else
-        text_format(name, sizeof(name), "%s %u", workload_name(chain->workload), chain->index);
+        text_format(name, sizeof(name), "%s %u.%u", workload, chain->device, chain->index);
     console_print(&guest->console, "chain %s ops %lu digest %#lx", name, value->operations, value->digest);
 }
 
@@ -99,9 +91,10 @@ _Noreturn void guest_done(struct guest *guest)
         print_chain(guest, &guest->progress->chain[i]);
     for (uint32_t i = 0; i < guest->progress->vcpus; i++)
         print_clock(guest, i);
-    dma_print_spurious(guest);
-    uart_print_spurious(guest);
-    edu_print_counts(guest);
+    for (struct device_work *work = guest->work; work; work = work->next_of_all) {
+        if (work->workload->print)
+            work->workload->print(work);
+    }
     console_print(&guest->console, "stopcopy-guest: done");
     guest_tell(guest, GUEST_TEST_DONE);
     guest_halt();

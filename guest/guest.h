@@ -18,9 +18,7 @@ struct guest {
     struct pci_host pci;
     struct progress_area *progress; /* NULL until there is one */
     struct vcpu *vcpu[PROGRESS_VCPUS_MAX];
-    struct dma_stream *streams; /* the queues of all devices, newest first */
-    struct uart_card *uarts;    /* all of them, newest first */
-    struct edu_board *edus;     /* the same */
+    struct device_work *work; /* of all devices, newest first */
     enum workload_id leading;
     uint32_t leading_left;   /* chains of the leading workload that have operations left */
     uint32_t vcpus_finished; /* vCPUs that have checked all they have */

@@ -38,10 +38,13 @@ GUEST_COMPILED = \
 	guest/workloads/cpu.c \
 	guest/workloads/cpu_run.S \
 	guest/workloads/crc32c.c \
+	guest/workloads/device_work.c \
+	guest/workloads/device_work_list.c \
 	guest/workloads/dma.c \
 	guest/workloads/dma_operation.c \
 	guest/workloads/edu.c \
 	guest/workloads/memory.c \
+	guest/workloads/tally.c \
 	guest/workloads/uart.c \
 	guest/workloads/vcpu.c \
 	guest/guest.c \
@@ -71,21 +74,20 @@ GUEST_INCLUDED = \
 	guest/workloads/cpu.h \
 	guest/workloads/cpu_run.h \
 	guest/workloads/crc32c.h \
-	guest/workloads/dma.h \
+	guest/workloads/device_work.h \
+	guest/workloads/device_workloads.h \
 	guest/workloads/dma_stream.h \
-	guest/workloads/edu.h \
 	guest/workloads/memory.h \
-	guest/workloads/uart.h \
 	guest/workloads/vcpu.h \
 	guest/guest.h
 
 GUEST_CONTRACTS = include/stopcopy/dma_device.h include/stopcopy/edu_device.h include/stopcopy/guest_abi.h \
-	include/stopcopy/uart_device.h include/stopcopy/workload.h
+	include/stopcopy/tally_device.h include/stopcopy/uart_device.h include/stopcopy/workload.h
 GUEST_OBJECTS = $(addsuffix .guest.o,$(GUEST_COMPILED))
 
 guestdir = $(pkgdatadir)
 guest_DATA = guest/stopcopy-guest.elf
-EXTRA_DIST += docs/guest.md guest/guest.ld $(GUEST_COMPILED) $(GUEST_INCLUDED)
+EXTRA_DIST += docs/guest.md docs/writing-a-guest-driver.md guest/guest.ld $(GUEST_COMPILED) $(GUEST_INCLUDED)
 CLEANFILES += guest/stopcopy-guest.elf $(GUEST_OBJECTS)
 
 $(GUEST_OBJECTS): %.guest.o: $(top_srcdir)/% $(addprefix $(top_srcdir)/,$(GUEST_INCLUDED) $(GUEST_CONTRACTS)) \

@@ -4,9 +4,7 @@
 
 #include "guest/boot/calibrate.h"
 #include "guest/guest.h"
-#include "guest/workloads/dma.h"
-#include "guest/workloads/edu.h"
-#include "guest/workloads/uart.h"
+#include "guest/workloads/device_work.h"
 
 static struct guest the_guest; /* handed on from here as a pointer */
 
@@ -79,9 +77,8 @@ static void open_workloads(struct guest *guest)
 {
     uint32_t vcpus = guest->config.vcpus;
 
-    dma_open(guest);
-    uart_open(guest);
-    edu_open(guest);
+    for (size_t i = 0; device_workloads[i]; i++)
+        device_work_open(guest, device_workloads[i]);
     for (uint32_t i = 0; i < vcpus; i++)
         memory_open(guest->vcpu[i]);
     for (uint32_t i = 0; i < vcpus; i++)

@@ -4,6 +4,8 @@
 
 #define APIC_ID_MAX 254u
 
+const char *const config_workload_name[WORKLOAD_END] = WORKLOAD_NAMES;
+
 int config_fail(struct config *config, const char *format, ...)
 {
     va_list arguments;
@@ -22,11 +24,13 @@ int config_check(struct config *config)
         if (config->apic_id[i] > APIC_ID_MAX)
             return config_fail(config, "vCPU %u has the APIC id %u, which MSIs cannot name", i, config->apic_id[i]);
     }
-    if (config->dma && (config->dma_depth < 1 || config->dma_depth > CONFIG_DMA_DEPTH_MAX))
+    if (config->wanted[WORKLOAD_DMA] && (config->dma_depth < 1 || config->dma_depth > CONFIG_DMA_DEPTH_MAX))
         return config_fail(config, "dma depth %u: 1 to %u is possible", config->dma_depth, CONFIG_DMA_DEPTH_MAX);
-    if (config->memory && config->memory_size < RAM_PAGE_SIZE)
+    if (config->wanted[WORKLOAD_MEMORY] && config->memory_size < RAM_PAGE_SIZE)
         return config_fail(config, "the memory workload's size %lu is less than a page", config->memory_size);
-    if (!config->dma && !config->uart && !config->edu && !config->memory && !config->cpu && !config->clock)
-        return config_fail(config, "no workload was asked for");
-    return 0;
+    for (uint32_t i = 0; i < WORKLOAD_END; i++) {
+        if (config->wanted[i])
+            return 0;
+    }
+    return config_fail(config, "no workload was asked for");
 }

@@ -8,6 +8,7 @@
 
 #include "guest/base/ram.h"
 #include "stopcopy/guest_abi.h"
+#include "stopcopy/workload.h"
 
 #define CONFIG_ERROR_MAX 160
 #define CONFIG_DMA_DEPTH_DEFAULT 16
@@ -26,14 +27,17 @@ struct config {
     uint64_t ecam; /* 0: PCI by ports CF8 and CFC */
     uint64_t ecam_size;
     uint16_t serial_port;
-    uint16_t test_port; /* 0: nobody answers */
-    bool dma, uart, edu, memory, cpu, clock;
+    uint16_t test_port;        /* 0: nobody answers */
+    bool wanted[WORKLOAD_END]; /* by enum workload_id */
     uint32_t dma_depth;
     bool dma_p2p;                 /* operations that aim at another device */
     uint64_t memory_size;         /* of all vCPUs together */
     uint64_t memory_rate;         /* bytes a second of all together, 0: no limit */
     char error[CONFIG_ERROR_MAX]; /* what is wrong with it, "" where nothing is */
 };
+
+/* Names of the workloads; none where there is no such number. */
+extern const char *const config_workload_name[WORKLOAD_END];
 
 /* Each fills in config and the RAM there is; returns 0, or -1 with the error. */
 int config_from_tree(struct config *config, struct ram *ram, const void *tree);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The words of the command line (guest_abi.h). */
-#include <stddef.h>
 #include <string.h>
 
 #include "guest/base/text.h"
@@ -25,23 +24,16 @@ static bool same(const char *a, const char *b)
 
 static int read_workloads(struct config *config, const char *list)
 {
-    static const struct {
-        const char *name;
-        size_t flag;
-    } workloads[] = {
-        {"dma", offsetof(struct config, dma)}, {"uart", offsetof(struct config, uart)},
-        {"edu", offsetof(struct config, edu)}, {"memory", offsetof(struct config, memory)},
-        {"cpu", offsetof(struct config, cpu)}, {"clock", offsetof(struct config, clock)},
-    };
-
     while (*list) {
         const char *comma = strchr(list, ',');
         size_t length = comma ? (size_t)(comma - list) : strlen(list);
         bool known = false;
 
-        for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++) {
-            if (strlen(workloads[i].name) == length && memcmp(workloads[i].name, list, length) == 0)
-                *(bool *)((char *)config + workloads[i].flag) = known = true;
+        for (size_t i = 0; i < WORKLOAD_END; i++) {
+            const char *name = config_workload_name[i];
+
+            if (name && strlen(name) == length && memcmp(name, list, length) == 0)
+                config->wanted[i] = known = true;
         }
         if (!known)
             return config_fail(config, "command line: no such workload: %s", list);

@@ -157,17 +157,13 @@ static int read_workloads(struct config *config, const void *tree)
         return -1;
     dma = fdt_subnode_offset(tree, node, "dma");
     memory = fdt_subnode_offset(tree, node, "memory");
-    config->dma = dma >= 0;
-    config->uart = fdt_subnode_offset(tree, node, "uart") >= 0;
-    config->edu = fdt_subnode_offset(tree, node, "edu") >= 0;
-    config->memory = memory >= 0;
-    config->cpu = fdt_subnode_offset(tree, node, "cpu") >= 0;
-    config->clock = fdt_subnode_offset(tree, node, "clock") >= 0;
-    if (config->dma &&
+    for (uint32_t i = 0; i < WORKLOAD_END; i++)
+        config->wanted[i] = config_workload_name[i] && fdt_subnode_offset(tree, node, config_workload_name[i]) >= 0;
+    if (config->wanted[WORKLOAD_DMA] &&
         (read32(config, tree, dma, "depth", &config->dma_depth) < 0 || read32(config, tree, dma, "p2p", &p2p) < 0))
         return -1;
     config->dma_p2p = p2p != 0;
-    if (!config->memory)
+    if (!config->wanted[WORKLOAD_MEMORY])
         return 0;
     if (read64(config, tree, memory, "size", &config->memory_size) < 0)
         return -1;

@@ -77,8 +77,7 @@ void chain_publish(struct chain *chain)
     uint32_t generation = published->generation + 1;
     volatile struct progress_chain_value *slot = &published->slot[generation & 1];
 
-    if (published->workload != WORKLOAD_DMA && published->workload != WORKLOAD_UART &&
-        published->workload != WORKLOAD_EDU)
+    if (chain_is_of_vcpu(published))
         chain_publish_submitted(chain, chain->operations);
     slot->operations = chain->operations;
     slot->digest = chain->digest;

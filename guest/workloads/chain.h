@@ -20,6 +20,13 @@ struct chain {
     uint64_t limit; /* operations that it ends at, UINT64_MAX for a chain that goes on as long as others do */
 };
 
+/* Is it of a vCPU, and not of a device? Then an operation is submitted when it is done. */
+static inline bool chain_is_of_vcpu(const struct progress_chain *published)
+{
+    return published->workload == WORKLOAD_MEMORY || published->workload == WORKLOAD_CPU ||
+           published->workload == WORKLOAD_CLOCK;
+}
+
 /* Makes the chain and its record; at boot, on vCPU 0. */
 void chain_open(struct chain *chain, struct guest *guest, enum workload_id workload, uint16_t device, uint16_t index,
                 uint32_t parameter);

@@ -19,7 +19,7 @@ void clock_open(struct vcpu *vcpu)
     clock->kvmclock = guest->config.kvmclock;
     clock->gap_recorded = scale(CLOCK_GAP_RECORDED_US, clock->tsc_hz, US_PER_SECOND);
     clock->gap_excluded = scale(CLOCK_GAP_EXCLUDED_US, clock->tsc_hz, US_PER_SECOND);
-    clock->judged = guest->config.clock;
+    clock->judged = guest->config.wanted[WORKLOAD_CLOCK];
     if (clock->judged)
         chain_open(&clock->chain, guest, WORKLOAD_CLOCK, 0, (uint16_t)vcpu->index, 0);
 }

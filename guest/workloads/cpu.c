@@ -31,7 +31,7 @@ void cpu_open(struct vcpu *vcpu)
     struct guest *guest = vcpu->guest;
     struct cpu *cpu = &vcpu->cpu;
 
-    if (!guest->config.cpu)
+    if (!guest->config.wanted[WORKLOAD_CPU])
         return;
     cpu->wanted = true;
     cpu->avx2 = guest->config.avx2;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "guest/workloads/dma.h"
 #include "guest/guest.h"
+#include "guest/workloads/device_workloads.h"
 #include "guest/workloads/dma_stream.h"
 
 #define OPERATIONS_PER_STEP 4
@@ -15,17 +15,6 @@ static _Noreturn void fail_stream(struct dma_stream *stream, const struct driver
 {
     guest_fail(stream->chain.guest, fault->rule, fault->expected, fault->seen, "device %u queue %u operation %lu: %s",
                stream->board->access.device.slot, stream->queue.index, stream->chain.operations, fault->text);
-}
-
-/* The interrupt of the queue goes to the vCPU that takes care of it. */
-static uint32_t route(struct guest *guest, struct dma_board_device *board, struct vcpu *vcpu, uint32_t vector)
-{
-    if (vcpu->next_vector > GATE_DEVICE_VECTOR_LAST)
-        guest_fail(guest, "guest/boot", GATE_DEVICE_VECTOR_LAST, vcpu->next_vector, "vCPU %u has no vector left",
-                   vcpu->index);
-    board->access.interrupts[vector] = &vcpu->interrupts[vcpu->next_vector];
-    pci_route(&board->access.device, vector, vcpu->apic_id, vcpu->next_vector++);
-    return vector;
 }
 
 /* Where two devices reach each other, half of a window is for its device and half for the one whose peer it is. */
@@ -68,28 +57,20 @@ static void open_stream(struct guest *guest, struct dma_board_device *board, str
     open_peer(stream, index);
     if (dma_slots_open(stream, &guest->ram, index) < 0)
         guest_fail(guest, "guest/boot", stream->depth, 0, "no RAM for the slots of device %u queue %u", slot, index);
-    if (dma_queue_open(&stream->queue, &board->device, index, route(guest, board, vcpu, index), stream->depth, &fault) <
-        0)
+    device_work_route(guest, &board->access, index, vcpu);
+    if (dma_queue_open(&stream->queue, &board->device, index, index, stream->depth, &fault) < 0)
         fail_stream(stream, &fault);
-    stream->next = vcpu->streams;
-    vcpu->streams = stream;
-    stream->next_of_all = guest->streams;
-    guest->streams = stream;
+    device_work_add(guest, vcpu, &stream->work, &dma_workload);
 }
 
 static struct dma_board_device *open_device(struct guest *guest, const struct pci_device *found)
 {
     struct dma_board_device *board = ram_allocate_zeroed(&guest->ram, sizeof(*board));
     struct driver_fault fault;
-    const char *error;
 
     if (!board)
         guest_fail(guest, "guest/boot", sizeof(*board), 0, "no RAM for device %u", found->slot);
-    board->access.device = *found;
-    board->access.ram = &guest->ram;
-    error = pci_enable(&board->access.device);
-    if (error)
-        guest_fail(guest, "guest/driver", 0, 0, "device %u: %s", found->slot, error);
+    device_work_enable(guest, &board->access, found);
     if (dma_device_open(&board->device, pci_access(&board->access), &fault) < 0)
         fail_device(guest, found, &fault);
     if (board->device.vectors != board->access.device.vectors)
@@ -136,9 +117,9 @@ static void join_peers(struct dma_board_device *devices)
     }
 }
 
-void dma_open(struct guest *guest)
+static void open_all(struct guest *guest)
 {
-    struct dma_board_device *devices = guest->config.dma ? open_devices(guest) : NULL;
+    struct dma_board_device *devices = open_devices(guest);
     uint32_t next_vcpu = 0;
 
     if (guest->config.dma_p2p)
@@ -183,8 +164,9 @@ static unsigned int submit(struct dma_stream *stream)
     return submitted;
 }
 
-bool dma_step(struct vcpu *vcpu, struct dma_stream *stream)
+static bool step(struct vcpu *vcpu, struct device_work *work)
 {
+    struct dma_stream *stream = (struct dma_stream *)work;
     struct driver_fault fault;
     int interrupt = dma_queue_interrupt(&stream->queue, &fault);
     unsigned int taken;
@@ -199,38 +181,48 @@ bool dma_step(struct vcpu *vcpu, struct dma_stream *stream)
     return submit(stream) + taken > 0 || interrupt;
 }
 
-bool dma_is_drained(const struct dma_stream *stream)
+static bool is_drained(const struct device_work *work)
 {
+    const struct dma_stream *stream = (const struct dma_stream *)work;
+
     return stream->chain.operations == stream->queue.submitted;
 }
 
-void dma_finish(struct vcpu *vcpu, struct dma_stream *stream)
+static void finish(struct device_work *work)
 {
-    (void)vcpu;
+    struct dma_stream *stream = (struct dma_stream *)work;
+
     dma_queue_close(&stream->queue);
     chain_publish(&stream->chain);
 }
 
-void dma_close(struct guest *guest)
+/* Once for each device. */
+static void close(struct device_work *work)
 {
-    for (struct dma_stream *stream = guest->streams; stream; stream = stream->next_of_all) {
-        struct driver_fault fault;
+    struct dma_stream *stream = (struct dma_stream *)work;
+    struct driver_fault fault;
 
-        if (stream->queue.index == 0 && dma_device_check(&stream->board->device, &fault) < 0)
-            fail_device(guest, &stream->board->access.device, &fault);
-    }
+    if (stream->queue.index == 0 && dma_device_check(&stream->board->device, &fault) < 0)
+        fail_device(stream->chain.guest, &stream->board->access.device, &fault);
 }
 
-void dma_print_spurious(struct guest *guest)
+static void print(struct device_work *work)
 {
-    for (struct dma_stream *stream = guest->streams; stream; stream = stream->next_of_all) {
-        if (stream->queue.spurious)
-            console_print(&guest->console, "device %u queue %u: %lu interrupts with nothing new",
-                          stream->board->access.device.slot, stream->queue.index, stream->queue.spurious);
-    }
+    const struct dma_stream *stream = (struct dma_stream *)work;
+
+    if (stream->queue.spurious)
+        console_print(&stream->chain.guest->console, "device %u queue %u: %lu interrupts with nothing new",
+                      stream->board->access.device.slot, stream->queue.index, stream->queue.spurious);
 }
 
-struct dma_stream *dma_next(const struct dma_stream *stream)
-{
-    return stream->next;
-}
+const struct device_workload dma_workload = {
+    .id = WORKLOAD_DMA,
+    .vendor = DMA_DEVICE_VENDOR_ID,
+    .device = DMA_DEVICE_DEVICE_ID,
+    .open_all = open_all,
+    .step = step,
+    .is_drained = is_drained,
+    .finish = finish,
+    .close = close,
+    .print = print,
+};

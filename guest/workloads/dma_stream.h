@@ -5,8 +5,7 @@
 #define GUEST_WORKLOADS_DMA_STREAM_H
 
 #include "guest/drivers/dma_driver.h"
-#include "guest/pci/pci_access.h"
-#include "guest/workloads/chain.h"
+#include "guest/workloads/device_work.h"
 
 #define DMA_WORDS (WORKLOAD_DMA_BUFFER_SIZE / 8)
 
@@ -30,8 +29,7 @@ struct dma_board_device {
 };
 
 struct dma_stream {
-    struct dma_stream *next;        /* of the same vCPU */
-    struct dma_stream *next_of_all; /* of the guest */
+    struct device_work work; /* first */
     struct dma_board_device *board;
     struct dma_queue queue;
     struct chain chain;

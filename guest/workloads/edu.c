@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "guest/workloads/edu.h"
 #include "guest/drivers/edu_driver.h"
 #include "guest/guest.h"
 #include "guest/pci/pci_access.h"
 #include "guest/workloads/arithmetic.h"
+#include "guest/workloads/device_workloads.h"
 
 #define REGION_WORDS (WORKLOAD_EDU_REGION_SIZE / 8)
 #define LIVENESS_EVERY 4u
@@ -28,8 +28,7 @@ struct edu_operation {
 };
 
 struct edu_board {
-    struct edu_board *next;        /* of the same vCPU */
-    struct edu_board *next_of_all; /* of the guest */
+    struct device_work work; /* first */
     struct pci_access access;
     struct edu_device device;
     struct chain chain;
@@ -49,17 +48,6 @@ static _Noreturn void fail_board(struct edu_board *board, const struct driver_fa
                board->access.device.slot, board->operation.number, fault->text);
 }
 
-/* A level has the vector of its pin; a message has the next one that the vCPU has. */
-static void route(struct guest *guest, struct edu_board *board, struct vcpu *vcpu)
-{
-    uint8_t vector = board->access.device.pin ? GATE_PIN_VECTOR(board->access.device.pin) : vcpu->next_vector;
-
-    if (!board->access.device.pin && vcpu->next_vector++ > GATE_DEVICE_VECTOR_LAST)
-        guest_fail(guest, "guest/boot", GATE_DEVICE_VECTOR_LAST, vector, "vCPU %u has no vector left", vcpu->index);
-    board->access.interrupts[0] = &vcpu->interrupts[vector];
-    pci_route(&board->access.device, 0, vcpu->apic_id, vector);
-}
-
 static void open_memory(struct guest *guest, struct edu_board *board)
 {
     struct device_access access = pci_access(&board->access);
@@ -75,38 +63,16 @@ static void open_board(struct guest *guest, const struct pci_device *found, stru
 {
     struct edu_board *board = ram_allocate_zeroed(&guest->ram, sizeof(*board));
     struct driver_fault fault;
-    const char *error;
 
     if (!board)
         guest_fail(guest, "guest/boot", sizeof(*board), 0, "no RAM for device %u", found->slot);
-    board->access.device = *found;
-    board->access.ram = &guest->ram;
-    error = pci_enable(&board->access.device);
-    if (error)
-        guest_fail(guest, "guest/driver", 0, 0, "device %u: %s", found->slot, error);
+    device_work_enable(guest, &board->access, found);
     chain_open(&board->chain, guest, WORKLOAD_EDU, (uint16_t)found->slot, 0, 0);
     open_memory(guest, board);
-    route(guest, board, vcpu);
+    device_work_route(guest, &board->access, 0, vcpu);
     if (edu_device_open(&board->device, pci_access(&board->access), &fault) < 0)
         fail_board(board, &fault);
-    board->next = vcpu->edus;
-    vcpu->edus = board;
-    board->next_of_all = guest->edus;
-    guest->edus = board;
-}
-
-/* From the last vCPU down: the queues of dma devices begin at the first. */
-void edu_open(struct guest *guest)
-{
-    uint32_t vcpus = guest->config.vcpus, boards = 0;
-
-    for (uint32_t slot = 0; slot < PCI_SLOTS && guest->config.edu; slot++) {
-        struct pci_device device;
-
-        if (pci_find(&guest->pci, slot, &device) && device.vendor == EDU_DEVICE_VENDOR_ID &&
-            device.device == EDU_DEVICE_DEVICE_ID)
-            open_board(guest, &device, guest->vcpu[vcpus - 1 - boards++ % vcpus]);
-    }
+    device_work_add(guest, vcpu, &board->work, &edu_workload);
 }
 
 static struct edu_operation describe(uint64_t seed, uint64_t number)
@@ -334,8 +300,9 @@ static void go_on(struct edu_board *board)
     repeat(board);
 }
 
-bool edu_step(struct vcpu *vcpu, struct edu_board *board)
+static bool step(struct vcpu *vcpu, struct device_work *work)
 {
+    struct edu_board *board = (struct edu_board *)work;
     struct driver_fault fault;
     int status;
 
@@ -350,32 +317,40 @@ bool edu_step(struct vcpu *vcpu, struct edu_board *board)
     return true;
 }
 
-bool edu_is_drained(const struct edu_board *board)
+static bool is_drained(const struct device_work *work)
 {
-    return board->step == PAIR_NONE;
+    return ((const struct edu_board *)work)->step == PAIR_NONE;
 }
 
-void edu_finish(struct edu_board *board)
+static void finish(struct device_work *work)
 {
+    struct edu_board *board = (struct edu_board *)work;
     uint64_t operations = board->chain.operations;
 
     for (uint64_t i = operations > WORKLOAD_EDU_REGIONS ? operations - WORKLOAD_EDU_REGIONS : 0; i < operations; i++)
         check_earlier(board, i);
 }
 
-void edu_print_counts(struct guest *guest)
+static void print(struct device_work *work)
 {
-    for (struct edu_board *board = guest->edus; board; board = board->next_of_all) {
-        if (board->device.spurious)
-            console_print(&guest->console, "device %u: %lu interrupts with nothing new", board->access.device.slot,
-                          board->device.spurious);
-        if (board->chain.published->repeats)
-            console_print(&guest->console, "device %u: %lu pairs were cut and repeated", board->access.device.slot,
-                          board->chain.published->repeats);
-    }
+    const struct edu_board *board = (struct edu_board *)work;
+    struct console *console = &board->chain.guest->console;
+
+    if (board->device.spurious)
+        console_print(console, "device %u: %lu interrupts with nothing new", board->access.device.slot,
+                      board->device.spurious);
+    if (board->chain.published->repeats)
+        console_print(console, "device %u: %lu pairs were cut and repeated", board->access.device.slot,
+                      board->chain.published->repeats);
 }
 
-struct edu_board *edu_next(const struct edu_board *board)
-{
-    return board->next;
-}
+const struct device_workload edu_workload = {
+    .id = WORKLOAD_EDU,
+    .vendor = EDU_DEVICE_VENDOR_ID,
+    .device = EDU_DEVICE_DEVICE_ID,
+    .open = open_board,
+    .step = step,
+    .is_drained = is_drained,
+    .finish = finish,
+    .print = print,
+};

@@ -22,7 +22,7 @@ void memory_open(struct vcpu *vcpu)
     const struct config *config = &guest->config;
     struct memory *memory = &vcpu->memory;
 
-    if (!config->memory)
+    if (!config->wanted[WORKLOAD_MEMORY])
         return;
     memory->pages = pages_of(config, vcpu->index);
     if (memory->pages == 0)

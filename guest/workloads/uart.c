@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "guest/workloads/uart.h"
 #include "guest/drivers/uart_driver.h"
 #include "guest/guest.h"
-#include "guest/pci/pci_access.h"
 #include "guest/workloads/arithmetic.h"
+#include "guest/workloads/device_workloads.h"
 
 #define SCRATCH_EVERY 16u
 
 struct uart_card {
-    struct uart_card *next;        /* of the same vCPU */
-    struct uart_card *next_of_all; /* of the guest */
+    struct device_work work; /* first */
     struct pci_access access;
     struct uart_device device;
     bool level; /* its interrupt is one */
@@ -25,60 +23,27 @@ static _Noreturn void fail_card(struct guest *guest, struct uart_card *card, con
                card->access.device.slot, card->turn, card->chain[card->turn].operations, fault->text);
 }
 
-/* A level has the vector of its pin; a message has the next one that the vCPU has. */
-static void route(struct guest *guest, struct uart_card *card, struct vcpu *vcpu)
-{
-    uint8_t vector = card->access.device.pin ? GATE_PIN_VECTOR(card->access.device.pin) : vcpu->next_vector;
-
-    if (!card->access.device.pin && vcpu->next_vector++ > GATE_DEVICE_VECTOR_LAST)
-        guest_fail(guest, "guest/boot", GATE_DEVICE_VECTOR_LAST, vector, "vCPU %u has no vector left", vcpu->index);
-    card->access.interrupts[0] = &vcpu->interrupts[vector];
-    pci_route(&card->access.device, 0, vcpu->apic_id, vector);
-}
-
 static void open_card(struct guest *guest, const struct pci_device *found, struct vcpu *vcpu)
 {
     struct uart_card *card = ram_allocate_zeroed(&guest->ram, sizeof(*card));
     unsigned int ports = 0;
     struct driver_fault fault;
-    const char *error;
 
     if (!card)
         guest_fail(guest, "guest/boot", sizeof(*card), 0, "no RAM for device %u", found->slot);
-    card->access.device = *found;
-    card->access.ram = &guest->ram;
-    error = pci_enable(&card->access.device);
-    if (error)
-        guest_fail(guest, "guest/driver", 0, 0, "device %u: %s", found->slot, error);
+    device_work_enable(guest, &card->access, found);
     card->level = card->access.device.pin && card->access.device.revision != UART_DEVICE_REVISION_MTTY;
     while (ports < UART_PORTS_MAX && card->access.device.bar[ports].size == UART_BAR_SIZE)
         ports++;
     if (!ports)
         guest_fail(guest, "guest/driver", UART_BAR_SIZE, card->access.device.bar[0].size,
                    "device %u: the size of its BAR 0", found->slot);
-    route(guest, card, vcpu);
+    device_work_route(guest, &card->access, 0, vcpu);
     if (uart_device_open(&card->device, pci_access(&card->access), ports, &fault) < 0)
         fail_card(guest, card, &fault);
     for (unsigned int port = 0; port < ports; port++)
         chain_open(&card->chain[port], guest, WORKLOAD_UART, (uint16_t)found->slot, (uint16_t)port, 0);
-    card->next = vcpu->uarts;
-    vcpu->uarts = card;
-    card->next_of_all = guest->uarts;
-    guest->uarts = card;
-}
-
-/* From the last vCPU down: the queues of dma devices begin at the first. */
-void uart_open(struct guest *guest)
-{
-    uint32_t vcpus = guest->config.vcpus, cards = 0;
-
-    for (uint32_t slot = 0; slot < PCI_SLOTS && guest->config.uart; slot++) {
-        struct pci_device device;
-
-        if (pci_find(&guest->pci, slot, &device) && device.vendor == UART_DEVICE_VENDOR_ID &&
-            device.device == UART_DEVICE_DEVICE_ID)
-            open_card(guest, &device, guest->vcpu[vcpus - 1 - cards++ % vcpus]);
-    }
+    device_work_add(guest, vcpu, &card->work, &uart_workload);
 }
 
 static enum uart_transfer_kind kind_of(uint64_t random)
@@ -173,28 +138,34 @@ static bool begin(struct vcpu *vcpu, struct uart_card *card)
     return false;
 }
 
-bool uart_step(struct vcpu *vcpu, struct uart_card *card)
+static bool step(struct vcpu *vcpu, struct device_work *work)
 {
+    struct uart_card *card = (struct uart_card *)work;
     bool ended = card->under_way && end(vcpu, card);
 
     return (!card->under_way && begin(vcpu, card)) || ended;
 }
 
-bool uart_is_drained(const struct uart_card *card)
+static bool is_drained(const struct device_work *work)
 {
-    return !card->under_way;
+    return !((const struct uart_card *)work)->under_way;
 }
 
-void uart_print_spurious(struct guest *guest)
+static void print(struct device_work *work)
 {
-    for (struct uart_card *card = guest->uarts; card; card = card->next_of_all) {
-        if (card->device.spurious)
-            console_print(&guest->console, "device %u: %lu interrupts with nothing new", card->access.device.slot,
-                          card->device.spurious);
-    }
+    const struct uart_card *card = (struct uart_card *)work;
+
+    if (card->device.spurious)
+        console_print(&card->chain[0].guest->console, "device %u: %lu interrupts with nothing new",
+                      card->access.device.slot, card->device.spurious);
 }
 
-struct uart_card *uart_next(const struct uart_card *card)
-{
-    return card->next;
-}
+const struct device_workload uart_workload = {
+    .id = WORKLOAD_UART,
+    .vendor = UART_DEVICE_VENDOR_ID,
+    .device = UART_DEVICE_DEVICE_ID,
+    .open = open_card,
+    .step = step,
+    .is_drained = is_drained,
+    .print = print,
+};

@@ -2,9 +2,7 @@
 #include "guest/workloads/vcpu.h"
 #include "guest/base/processor.h"
 #include "guest/guest.h"
-#include "guest/workloads/dma.h"
-#include "guest/workloads/edu.h"
-#include "guest/workloads/uart.h"
+#include "guest/workloads/device_work.h"
 
 #define START_TRIES 5
 #define START_TRY_MS 1000
@@ -89,20 +87,12 @@ static void between_steps(struct vcpu *vcpu)
         guest_halt();
 }
 
-static bool step_streams(struct vcpu *vcpu)
+static bool step_devices(struct vcpu *vcpu)
 {
     bool busy = false;
 
-    for (struct dma_stream *stream = vcpu->streams; stream; stream = dma_next(stream)) {
-        busy |= dma_step(vcpu, stream);
-        between_steps(vcpu);
-    }
-    for (struct uart_card *card = vcpu->uarts; card; card = uart_next(card)) {
-        busy |= uart_step(vcpu, card);
-        between_steps(vcpu);
-    }
-    for (struct edu_board *board = vcpu->edus; board; board = edu_next(board)) {
-        busy |= edu_step(vcpu, board);
+    for (struct device_work *work = vcpu->work; work; work = work->next) {
+        busy |= work->workload->step(vcpu, work);
         between_steps(vcpu);
     }
     return busy;
@@ -110,7 +100,7 @@ static bool step_streams(struct vcpu *vcpu)
 
 static bool step_all(struct vcpu *vcpu)
 {
-    bool busy = step_streams(vcpu);
+    bool busy = step_devices(vcpu);
 
     busy |= memory_step(vcpu);
     between_steps(vcpu);
@@ -132,16 +122,8 @@ static void poll_request(struct vcpu *vcpu)
 
 static bool is_drained(struct vcpu *vcpu)
 {
-    for (struct dma_stream *stream = vcpu->streams; stream; stream = dma_next(stream)) {
-        if (!dma_is_drained(stream))
-            return false;
-    }
-    for (struct uart_card *card = vcpu->uarts; card; card = uart_next(card)) {
-        if (!uart_is_drained(card))
-            return false;
-    }
-    for (struct edu_board *board = vcpu->edus; board; board = edu_next(board)) {
-        if (!edu_is_drained(board))
+    for (const struct device_work *work = vcpu->work; work; work = work->next) {
+        if (!work->workload->is_drained(work))
             return false;
     }
     return true;
@@ -152,13 +134,13 @@ static void finish(struct vcpu *vcpu)
     struct guest *guest = vcpu->guest;
 
     while (!is_drained(vcpu))
-        step_streams(vcpu);
+        step_devices(vcpu);
     while (memory_verify(vcpu))
         between_steps(vcpu);
-    for (struct dma_stream *stream = vcpu->streams; stream; stream = dma_next(stream))
-        dma_finish(vcpu, stream);
-    for (struct edu_board *board = vcpu->edus; board; board = edu_next(board))
-        edu_finish(board);
+    for (struct device_work *work = vcpu->work; work; work = work->next) {
+        if (work->workload->finish)
+            work->workload->finish(work);
+    }
     clock_finish(vcpu);
     __atomic_add_fetch(&guest->vcpus_finished, 1, __ATOMIC_ACQ_REL);
     if (vcpu->index != 0)
@@ -181,6 +163,9 @@ _Noreturn void vcpu_work(struct vcpu *vcpu)
         poll_request(vcpu);
     }
     finish(vcpu);
-    dma_close(guest);
+    for (struct device_work *work = guest->work; work; work = work->next_of_all) {
+        if (work->workload->close)
+            work->workload->close(work);
+    }
     guest_done(guest);
 }

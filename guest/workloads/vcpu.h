@@ -11,9 +11,7 @@
 #define VCPU_STACK_SIZE 16384u
 
 struct guest;
-struct dma_stream;
-struct uart_card;
-struct edu_board;
+struct device_work;
 
 struct vcpu {
     volatile uint64_t interrupts[256]; /* the kernel counts here */
@@ -25,10 +23,8 @@ struct vcpu {
     struct clock clock;
     struct memory memory;
     struct cpu cpu;
-    struct dma_stream *streams; /* queues of which this vCPU takes care */
-    struct uart_card *uarts;    /* cards, the same */
-    struct edu_board *edus;     /* edu devices, the same */
-    uint64_t poll_at;           /* vCPU 0: TSC at which to look for the VMM's request */
+    struct device_work *work; /* devices, or parts of them, of which this vCPU takes care; newest first */
+    uint64_t poll_at;         /* vCPU 0: TSC at which to look for the VMM's request */
 };
 
 /* Makes all vCPUs of the configuration, and starts all but the first, which are online and wait. */

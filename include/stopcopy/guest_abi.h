@@ -17,13 +17,13 @@
  *   /serial@3f8    compatible "ns16550a"; reg in I/O space: stopcopy,port <u32>
  *   /test-control@600  compatible "stopcopy,test-control"; stopcopy,port <u32>
  *   /workloads     a node for each workload asked for: dma {depth <u32>, p2p <u32> not 0 for peer-to-peer operations},
- *                  uart {}, edu {}, memory {size <u64> of all vCPUs together, rate <u64> bytes a second of all together,
- *                  0 for no limit}, cpu {}, clock {}
+ *                  uart {}, edu {}, tally {}, memory {size <u64> of all vCPUs together, rate <u64> bytes a second of all
+ *                  together, 0 for no limit}, cpu {}, clock {}
  * BARs have addresses when the guest starts; decoding and bus mastering are off. Where a function has INTA# the register
  * Interrupt Line has the pin of the IOAPIC (at 0xfec00000) that it goes to, a level, active high.
  *
- * Command line, where there is no tree, of words: seed=N ops=N workloads=dma,uart,edu,memory,cpu,clock depth=N memory=SIZE
- * rate=N vcpus=N avx2 kvmclock p2p; numbers in C's forms. Without a VMM that answers at the test-control port the console has it all.
+ * Command line, where there is no tree, of words: seed=N ops=N workloads=dma,uart,edu,tally,memory,cpu,clock depth=N
+ * memory=SIZE rate=N vcpus=N avx2 kvmclock p2p; numbers in C's forms. Without a VMM that answers at the test-control port the console has it all.
  *
  * Console. Lines of text on the 16550. The last line is "stopcopy-guest: done" or "stopcopy-guest: failed: RULE: TEXT".
  */
@@ -86,8 +86,8 @@ struct progress_chain {
     uint32_t parameter; /* memory: pages of this chain; cpu: 1 with AVX2; dma: depth */
     uint32_t generation;
     struct progress_chain_value slot[2];
-    uint64_t submitted;  /* dma, uart, edu: operations handed to the device; else as operations */
-    uint64_t interrupts; /* dma, uart, edu: interrupts taken; clock: timer interrupts taken */
+    uint64_t submitted;  /* of a device: operations handed to it; else as operations */
+    uint64_t interrupts; /* of a device: interrupts taken; clock: timer interrupts taken */
     uint64_t repeats;    /* edu: pairs that were cut and done again; else 0 */
     uint64_t repeated;   /* edu: the number of the operation that was repeated last, written before repeats is */
 };

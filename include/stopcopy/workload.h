@@ -7,7 +7,7 @@
  *   digest(words, h):  for each word w: h = (h ^ w) * DIGEST_MULTIPLIER, then h ^= h >> 32;  the result is h
  *   chain seed:        s = mix(mix(seed + workload * GOLDEN) ^ (device << 32 | index)), with workload from enum
  *                      workload_id, device the number of the device (0 where the workload has none), index the queue
- *                      for dma, the port for uart, 0 for edu, the vCPU for the others
+ *                      for dma, the port for uart, 0 for edu and tally, the vCPU for the others
  *   chain:             begins as s; a value v enters it by  chain = mix(chain ^ v) + GOLDEN
  *
  * Operations of a chain are numbered from 0. After n operations the chain's digest is published with n.
@@ -70,6 +70,13 @@
  *   counted, and its value is that of a pair which was not cut. At most one pair may be cut by each migration: the one
  *   that was under way at the pause.
  *
+ * tally, one chain for each tally device (tally_device.h), whose tally and count are 0 at first. For operation i:
+ *   r = mix(s + GOLDEN * (i + 1));  count = 1 + (r >> 8) % 8;  last = (r >> 16) % count;  number j = mix(r + j + 1) >> 40
+ *   The threshold is set to the tally + number 0 + ... + number `last`. Then each number is added, in order of j < count;
+ *   number `last` brings the one interrupt of the operation, which is awaited when all were added.
+ *   v: digest(the tally, the threshold, the count of additions, as the device has them then; i)
+ *   Then v enters the chain.
+ *
  * memory, one chain for each vCPU, over `pages` pages of its own. Operation i: p = i % pages, generation = i / pages.
  *   base(p, g) = mix(s + ((g + 1) << 32) + p); the page of generation g has word j = base(p, g) + j * GOLDEN, j < 512
  *   generation > 0: all 512 words are read and compared with generation - 1, v = digest(words read, i); else v = 0
@@ -91,10 +98,10 @@
  *
  * clock, one chain for each vCPU, judged by invariants and not by a digest: its digest is 0.
  *
- * The leading workload is the first of dma, uart, edu, memory, cpu, clock (not the order of enum workload_id) that was
- * asked for and has a chain. The operation count asked for is that of each of its chains; the others go on as long as it
- * does. When all is done, or the VMM asks for the finish, every workload checks all that it has (dma, uart and edu drain
- * what is under way) and publishes its last count and digest.
+ * The leading workload is the first of dma, uart, edu, tally, memory, cpu, clock (not the order of enum workload_id) that
+ * was asked for and has a chain. The operation count asked for is that of each of its chains; the others go on as long
+ * as it does. When all is done, or the VMM asks for the finish, every workload checks all that it has (those of devices
+ * drain what is under way) and publishes its last count and digest.
  */
 #ifndef STOPCOPY_WORKLOAD_H
 #define STOPCOPY_WORKLOAD_H
@@ -116,6 +123,15 @@ enum workload_id {
     WORKLOAD_CLOCK = 4,
     WORKLOAD_UART = 5,
     WORKLOAD_EDU = 6,
+    WORKLOAD_TALLY = 7,
+    WORKLOAD_END, /* one past the last */
 };
+
+/* Their names, by enum workload_id: nodes of the device tree, words of the command line, chains of a report. */
+#define WORKLOAD_NAMES                                                                                                 \
+    {                                                                                                                  \
+        [WORKLOAD_DMA] = "dma", [WORKLOAD_MEMORY] = "memory", [WORKLOAD_CPU] = "cpu", [WORKLOAD_CLOCK] = "clock",      \
+        [WORKLOAD_UART] = "uart", [WORKLOAD_EDU] = "edu", [WORKLOAD_TALLY] = "tally",                                  \
+    }
 
 #endif

@@ -14,7 +14,8 @@ tests_guest_edu_driver_SOURCES = tests/guest/test_edu_driver.c tests/guest/fake_
 tests_guest_edu_driver_CFLAGS = $(UNIT_CFLAGS)
 tests_guest_edu_driver_LDADD = $(CRITERION_LIBS)
 tests_guest_edu_workload_SOURCES = tests/guest/test_edu_workload.c tests/guest/fake_edu.c tests/guest/fake_edu.h \
-	guest/drivers/edu_driver.c guest/workloads/chain.c guest/workloads/edu.c
+	guest/drivers/edu_driver.c guest/workloads/chain.c guest/workloads/device_work.c \
+	guest/workloads/edu.c
 tests_guest_edu_workload_CFLAGS = $(UNIT_CFLAGS)
 tests_guest_edu_workload_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
 tests_guest_rules_SOURCES = tests/guest/test_rules.c tests/guest/image_symbols.c tests/guest/image_symbols.h

@@ -11,7 +11,7 @@
 #include "guest/drivers/edu_driver.h"
 #include "guest/guest.h"
 #include "guest/pci/pci_access.h"
-#include "guest/workloads/edu.h"
+#include "guest/workloads/device_workloads.h"
 #include "tests/guest/fake_edu.h"
 #include "vmm/proof/proof.h"
 
@@ -81,17 +81,17 @@ static void set_up(void)
     memset(&vcpu, 0, sizeof(vcpu));
     memset(&progress, 0, sizeof(progress));
     failed_rule[0] = '\0';
-    guest.config = (struct config){.seed = 9, .vcpus = 1, .edu = true};
+    guest.config = (struct config){.seed = 9, .vcpus = 1, .wanted[WORKLOAD_EDU] = true};
     guest.progress = &progress;
     guest.vcpu[0] = &vcpu;
     vcpu.guest = &guest;
-    edu_open(&guest);
+    device_work_open(&guest, &edu_workload);
     cr_assert_eq(progress.chains, 1);
 }
 
 static void tear_down(void)
 {
-    free(vcpu.edus);
+    free(vcpu.work);
 }
 
 TestSuite(edu_workload, .init = set_up, .fini = tear_down);
@@ -104,7 +104,7 @@ static const struct progress_chain_value *value(void)
 /* The guest goes on until it waits for the device; the device does what it was asked for. */
 static void turn(void)
 {
-    while (edu_step(&vcpu, vcpu.edus))
+    while (edu_workload.step(&vcpu, vcpu.work))
         ;
     fake_edu_compute(&edu);
     fake_edu_transfer(&edu);
@@ -136,7 +136,11 @@ static void expect_failure(const char *rule, void (*act)(void))
 
 static void expect_digest_of_the_model(void)
 {
-    struct proof_plan plan = {.seed = 9, .vcpus = 1, .edu = true, .edu_count = 1, .edu_device[0] = {.slot = SLOT}};
+    struct proof_plan plan = {.seed = 9,
+                              .vcpus = 1,
+                              .wanted[WORKLOAD_EDU] = true,
+                              .device_count = 1,
+                              .device[0] = {.workload = WORKLOAD_EDU, .slot = SLOT, .chains = 1}};
     struct proof_chain chain = {.workload = WORKLOAD_EDU, .device = SLOT};
     struct error error = ERROR_INIT;
     struct proof_model *model = proof_model_new(&plan, &chain, &error);
@@ -198,7 +202,7 @@ Test(edu_workload, one_wrong_word_is_not_a_cut)
 static void write_nothing(void)
 {
     work_to_the_buffer(3);
-    while (edu_step(&vcpu, vcpu.edus))
+    while (edu_workload.step(&vcpu, vcpu.work))
         ;
     edu.command &= ~(uint64_t)EDU_DMA_RUN;
     fake_edu_raise(&edu, EDU_INTERRUPT_DMA);
@@ -265,10 +269,10 @@ static void change_and_finish(void)
     written = (uint64_t *)(edu.ram + (edu.destination - FAKE_EDU_RAM));
     guest.finishing = true;
     turn();
-    cr_assert(edu_is_drained(vcpu.edus));
-    edu_finish(vcpu.edus);
+    cr_assert(edu_workload.is_drained(vcpu.work));
+    edu_workload.finish(vcpu.work);
     *written ^= 1;
-    edu_finish(vcpu.edus);
+    edu_workload.finish(vcpu.work);
 }
 
 Test(edu_workload, a_region_that_changed_is_found_at_the_end)
@@ -291,7 +295,7 @@ Test(edu_workload, a_register_that_did_not_move_is_found)
 static void miscompute(void)
 {
     for (unsigned int i = 0; i < 20; i++) {
-        while (edu_step(&vcpu, vcpu.edus))
+        while (edu_workload.step(&vcpu, vcpu.work))
             ;
         if (fake_edu_compute(&edu))
             edu.factorial++;

@@ -167,11 +167,11 @@ Test(guest_rules, a_guest_that_is_left_alone_is_done)
 
     boot((struct board_wishes){.vcpus = 2,
                                .ops = 200,
-                               .dma = true,
+                               .wanted[WORKLOAD_DMA] = true,
                                .dma_depth = 5,
-                               .memory = true,
-                               .cpu = true,
-                               .clock = true,
+                               .wanted[WORKLOAD_MEMORY] = true,
+                               .wanted[WORKLOAD_CPU] = true,
+                               .wanted[WORKLOAD_CLOCK] = true,
                                .workload_memory_size = 0x23000},
          "test:queues=3");
     expect_event(MACHINE_DONE);
@@ -186,7 +186,10 @@ Test(guest_rules, a_guest_finishes_when_it_is_asked_to)
 {
     struct proof_snapshot snapshot;
 
-    boot((struct board_wishes){.vcpus = 2, .dma = true, .dma_depth = 16, .clock = true}, "test");
+    boot(
+        (struct board_wishes){
+            .vcpus = 2, .wanted[WORKLOAD_DMA] = true, .dma_depth = 16, .wanted[WORKLOAD_CLOCK] = true},
+        "test");
     machine_request_finish(machine);
     expect_event(MACHINE_DONE);
     cr_assert_eq(machine_progress(machine, &snapshot, &error), 0, "%s", error.text);
@@ -205,7 +208,7 @@ static void change_page(void)
 
 Test(guest_rules, finds_a_changed_page)
 {
-    boot((struct board_wishes){.vcpus = 2, .memory = true, .workload_memory_size = 1 << 20}, NULL);
+    boot((struct board_wishes){.vcpus = 2, .wanted[WORKLOAD_MEMORY] = true, .workload_memory_size = 1 << 20}, NULL);
     run_to(300);
     expect_rule_after(change_page, "guest/memory-page", "vCPU 1, page 7 ");
 }
@@ -214,7 +217,7 @@ Test(guest_rules, finds_a_page_changed_after_its_last_visit)
 {
     uint64_t *page;
 
-    boot((struct board_wishes){.vcpus = 1, .memory = true, .workload_memory_size = 8 << 20}, NULL);
+    boot((struct board_wishes){.vcpus = 1, .wanted[WORKLOAD_MEMORY] = true, .workload_memory_size = 8 << 20}, NULL);
     run_to(20);
     page = reach(vcpu(0)->memory.page, 4096);
     page[0]++;
@@ -226,7 +229,7 @@ Test(guest_rules, finds_an_exception)
 {
     uint8_t *code;
 
-    boot((struct board_wishes){.vcpus = 2, .cpu = true}, NULL);
+    boot((struct board_wishes){.vcpus = 2, .wanted[WORKLOAD_CPU] = true}, NULL);
     run_to(10);
     code = reach((void *)image_symbol(image, "cpu_run"), 1);
     *code = HLT;
@@ -235,14 +238,14 @@ Test(guest_rules, finds_an_exception)
 
 Test(guest_rules, finds_a_tsc_that_went_back)
 {
-    boot((struct board_wishes){.vcpus = 1, .clock = true}, NULL);
+    boot((struct board_wishes){.vcpus = 1, .wanted[WORKLOAD_CLOCK] = true}, NULL);
     run_to(10);
     expect_rule_after(advance_tsc, "guest/tsc-back", "vCPU 0");
 }
 
 Test(guest_rules, finds_a_kvmclock_that_went_back)
 {
-    boot((struct board_wishes){.vcpus = 1, .clock = true}, NULL);
+    boot((struct board_wishes){.vcpus = 1, .wanted[WORKLOAD_CLOCK] = true}, NULL);
     if (!board.features.kvmclock) {
         shut_down();
         cr_skip_test("no kvmclock");
@@ -253,7 +256,7 @@ Test(guest_rules, finds_a_kvmclock_that_went_back)
 
 Test(guest_rules, finds_a_timer_that_stopped)
 {
-    boot((struct board_wishes){.vcpus = 1, .clock = true}, NULL);
+    boot((struct board_wishes){.vcpus = 1, .wanted[WORKLOAD_CLOCK] = true}, NULL);
     run_to(10);
     /* The counter of the vector after it, which nobody uses. */
     vcpu(0)->clock.ticks++;
@@ -265,7 +268,7 @@ Test(guest_rules, finds_wrong_data_of_an_operation)
     struct dma_stream *stream;
     struct dma_slot *slot;
 
-    boot((struct board_wishes){.vcpus = 1, .dma = true, .dma_depth = 4}, "test:queues=1");
+    boot((struct board_wishes){.vcpus = 1, .wanted[WORKLOAD_DMA] = true, .dma_depth = 4}, "test:queues=1");
     run_to(50);
     stream = reach(vcpu(0)->streams, sizeof(*stream));
     slot = reach(stream->slot, 4 * sizeof(*slot));
@@ -278,7 +281,7 @@ Test(guest_rules, finds_a_changed_window)
 {
     uint64_t word = 0x1234;
 
-    boot((struct board_wishes){.vcpus = 1, .dma = true, .dma_depth = 16}, "test:queues=1,window=4K");
+    boot((struct board_wishes){.vcpus = 1, .wanted[WORKLOAD_DMA] = true, .dma_depth = 16}, "test:queues=1,window=4K");
     run_to(10);
     for (uint64_t offset = 0; offset < 4096; offset += 8)
         cr_assert_eq(opened.device->ops->region_write(opened.device, 2, offset, &word, sizeof(word), &error), 0, "%s",
@@ -290,7 +293,7 @@ Test(guest_rules, finds_a_lost_interrupt)
 {
     struct dma_stream *stream;
 
-    boot((struct board_wishes){.vcpus = 1, .dma = true, .dma_depth = 4}, "test:queues=1");
+    boot((struct board_wishes){.vcpus = 1, .wanted[WORKLOAD_DMA] = true, .dma_depth = 4}, "test:queues=1");
     run_to(50);
     /* All that come from now on are counted nowhere. */
     stream = reach(vcpu(0)->streams, sizeof(*stream));
@@ -303,7 +306,7 @@ Test(guest_rules, finds_an_interrupt_number_that_jumps)
 {
     struct dma_stream *stream;
 
-    boot((struct board_wishes){.vcpus = 1, .dma = true, .dma_depth = 4}, "test:queues=1");
+    boot((struct board_wishes){.vcpus = 1, .wanted[WORKLOAD_DMA] = true, .dma_depth = 4}, "test:queues=1");
     run_to(50);
     stream = reach(vcpu(0)->streams, sizeof(*stream));
     stream->queue.interrupt_sequence -= 2;

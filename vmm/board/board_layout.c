@@ -46,10 +46,10 @@ static int check_wishes(const struct board_wishes *wishes, struct error *error)
                          (unsigned long long)wishes->memory_size);
     if (wishes->vcpus < 1 || wishes->vcpus > VM_VCPUS_MAX)
         return error_set(error, EINVAL, "%u vCPUs: it must be 1 to %d", wishes->vcpus, VM_VCPUS_MAX);
-    if (wishes->dma && (wishes->dma_depth < 1 || wishes->dma_depth > DMA_RING_ENTRIES_MAX))
+    if (wishes->wanted[WORKLOAD_DMA] && (wishes->dma_depth < 1 || wishes->dma_depth > DMA_RING_ENTRIES_MAX))
         return error_set(error, EINVAL, "workload dma, depth %u: it must be 1 to %u", wishes->dma_depth,
                          DMA_RING_ENTRIES_MAX);
-    if (wishes->memory &&
+    if (wishes->wanted[WORKLOAD_MEMORY] &&
         (wishes->workload_memory_size < BOARD_PAGE_SIZE || wishes->workload_memory_size > wishes->memory_size))
         return error_set(error, EINVAL,
                          "workload memory, size %llu: it must be at least 4 KiB and no more than the guest's memory",

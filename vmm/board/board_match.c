@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "stopcopy/dma_device.h"
-#include "stopcopy/edu_device.h"
 #include "stopcopy/uart_device.h"
 #include "vmm/board/board_layout.h"
 #include "vmm/board/pci_probe.h"
+#include "vmm/proof/workload.h"
 
 static void ignore_read(void *context, uint64_t address, void *data, size_t size)
 {
@@ -89,11 +89,11 @@ static int settle_p2p(struct board_wishes *wishes, struct vfio_device *const *de
     bool trapped = false;
     const char *reason;
 
-    for (size_t i = 0; wishes->dma && wishes->dma_p2p != BOARD_P2P_OFF && i < count; i++)
+    for (size_t i = 0; wishes->wanted[WORKLOAD_DMA] && wishes->dma_p2p != BOARD_P2P_OFF && i < count; i++)
         if (find_window(devices[i], &descriptions[i], &windows, &trapped, error))
             return -1;
-    if (!wishes->dma || !wishes->peers)
-        reason = wishes->dma ? "--no-p2p keeps the devices apart" : "there is no dma workload";
+    if (!wishes->wanted[WORKLOAD_DMA] || !wishes->peers)
+        reason = wishes->wanted[WORKLOAD_DMA] ? "--no-p2p keeps the devices apart" : "there is no dma workload";
     else if (windows < 2)
         reason = "it takes two reference DMA devices that have a window";
     else
@@ -208,8 +208,8 @@ static int read_register(struct vfio_device *device, uint64_t offset, uint32_t *
                                     sizeof(*value), error);
 }
 
-static int plan_device(const struct board_device *description, struct vfio_device *device, struct proof_device *plan,
-                       struct error *error)
+static int plan_dma(const struct board_device *description, struct vfio_device *device, struct proof_device *plan,
+                    struct error *error)
 {
     uint32_t magic, queues, memory_low, memory_high, window;
 
@@ -230,7 +230,7 @@ static int plan_device(const struct board_device *description, struct vfio_devic
                          DMA_BAR_WINDOW, (unsigned long long)description->bar[DMA_BAR_WINDOW].size);
     *plan = (struct proof_device){
         .slot = description->slot,
-        .queues = queues,
+        .chains = queues,
         .memory_size = (uint64_t)memory_high << 32 | memory_low,
         .window_size = window,
     };
@@ -242,13 +242,33 @@ static bool is_port(const struct board_bar *bar)
     return bar->io && bar->size == UART_BAR_SIZE;
 }
 
-static void plan_uart(const struct board_device *description, uint16_t index, struct proof_plan *plan)
+static uint32_t count_ports(const struct board_device *description)
 {
-    struct proof_uart *uart = &plan->uarts[plan->uart_count++];
+    uint32_t ports = 0;
 
-    *uart = (struct proof_uart){.slot = description->slot, .index = index};
-    while (uart->ports < UART_PORTS_MAX && is_port(&description->bar[uart->ports]))
-        uart->ports++;
+    while (ports < UART_PORTS_MAX && is_port(&description->bar[ports]))
+        ports++;
+    return ports;
+}
+
+/* A device that no workload knows of is none of the plan's. */
+static int add_to_plan(const struct board_device *description, struct vfio_device *device, uint16_t index,
+                       struct proof_plan *plan, struct error *error)
+{
+    const struct proof_workload *workload = proof_workload_of(description->vendor, description->device);
+    struct proof_device *planned = &plan->device[plan->device_count];
+
+    if (!workload)
+        return 0;
+    *planned = (struct proof_device){.slot = description->slot, .chains = 1};
+    if (workload->id == WORKLOAD_UART)
+        planned->chains = count_ports(description);
+    if (workload->id == WORKLOAD_DMA && plan_dma(description, device, planned, error))
+        return -1;
+    planned->workload = workload->id;
+    planned->index = index;
+    plan->device_count++;
+    return 0;
 }
 
 int board_plan(const struct board *board, struct vfio_device *const *devices, struct proof_plan *plan,
@@ -260,31 +280,16 @@ int board_plan(const struct board *board, struct vfio_device *const *devices, st
         .seed = wishes->seed,
         .operations = wishes->ops,
         .vcpus = board->vcpus,
-        .dma = wishes->dma,
-        .uart = wishes->uart,
-        .edu = wishes->edu,
-        .memory = wishes->memory,
-        .cpu = wishes->cpu,
-        .clock = wishes->clock,
         .dma_depth = wishes->dma_depth,
         .dma_p2p = wishes->dma_p2p != BOARD_P2P_OFF,
         .dma_p2p_required = wishes->dma_p2p == BOARD_P2P_REQUIRED,
         .avx2 = board->features.avx2,
         .memory_size = wishes->workload_memory_size,
     };
+    memcpy(plan->wanted, wishes->wanted, sizeof(plan->wanted));
     for (size_t i = 0; i < board->device_count; i++) {
-        const struct board_device *description = &board->device[i];
-
-        if (description->vendor == UART_DEVICE_VENDOR_ID && description->device == UART_DEVICE_DEVICE_ID)
-            plan_uart(description, (uint16_t)i, plan);
-        if (description->vendor == EDU_DEVICE_VENDOR_ID && description->device == EDU_DEVICE_DEVICE_ID)
-            plan->edu_device[plan->edu_count++] = (struct proof_edu){.slot = description->slot, .index = (uint16_t)i};
-        if (description->vendor != DMA_DEVICE_VENDOR_ID || description->device != DMA_DEVICE_DEVICE_ID)
-            continue;
-        if (plan_device(description, devices[i], &plan->device[plan->device_count], error))
+        if (add_to_plan(&board->device[i], devices[i], (uint16_t)i, plan, error))
             return error_prefix(error, "device %zu (%s)", i, devices[i]->name);
-        plan->device[plan->device_count].index = (uint16_t)i;
-        plan->device_count++;
     }
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "vmm/board/board_layout.h"
 #include "vmm/board/board_tree.h"
 #include "vmm/board/machine.h"
+#include "vmm/proof/workload.h"
 
 /* A tree being read; sticky: after the first error nothing more is looked at, and every number read is 0. */
 struct reader {
@@ -369,36 +370,32 @@ static void read_pcie(struct reader *reader, struct board *board)
     }
 }
 
+static void read_workload(struct reader *reader, int node, struct board_wishes *wishes)
+{
+    const char *name = fdt_get_name(reader->tree, node, NULL);
+    const struct proof_workload *workload = name ? proof_workload_named(name) : NULL;
+
+    if (!workload) {
+        fail(reader, "workloads", NULL, "it has a workload that this program does not know");
+        return;
+    }
+    wishes->wanted[workload->id] = true;
+    if (workload->id == WORKLOAD_DMA) {
+        wishes->dma_depth = get_u32(reader, node, "workloads/dma", "depth", UINT32_MAX);
+        wishes->dma_p2p = get_u32(reader, node, "workloads/dma", "p2p", BOARD_P2P_REQUIRED);
+    } else if (workload->id == WORKLOAD_MEMORY) {
+        wishes->workload_memory_size = get_u64(reader, node, "workloads/memory", "size");
+        wishes->workload_memory_rate = get_u64(reader, node, "workloads/memory", "rate");
+    }
+}
+
 static void read_workloads(struct reader *reader, struct board_wishes *wishes)
 {
     int workloads = find(reader, 0, "workloads"), node;
 
     if (reader->failed)
         return;
-    fdt_for_each_subnode(node, reader->tree, workloads)
-    {
-        const char *name = fdt_get_name(reader->tree, node, NULL);
-
-        if (name && strcmp(name, "dma") == 0) {
-            wishes->dma = true;
-            wishes->dma_depth = get_u32(reader, node, "workloads/dma", "depth", UINT32_MAX);
-            wishes->dma_p2p = get_u32(reader, node, "workloads/dma", "p2p", BOARD_P2P_REQUIRED);
-        } else if (name && strcmp(name, "uart") == 0) {
-            wishes->uart = true;
-        } else if (name && strcmp(name, "edu") == 0) {
-            wishes->edu = true;
-        } else if (name && strcmp(name, "memory") == 0) {
-            wishes->memory = true;
-            wishes->workload_memory_size = get_u64(reader, node, "workloads/memory", "size");
-            wishes->workload_memory_rate = get_u64(reader, node, "workloads/memory", "rate");
-        } else if (name && strcmp(name, "cpu") == 0) {
-            wishes->cpu = true;
-        } else if (name && strcmp(name, "clock") == 0) {
-            wishes->clock = true;
-        } else {
-            fail(reader, "workloads", NULL, "it has a workload that this program does not know");
-        }
-    }
+    fdt_for_each_subnode(node, reader->tree, workloads) read_workload(reader, node, wishes);
 }
 
 static void read_port(struct reader *reader, const char *name, const char *compatible, uint32_t port)

@@ -7,6 +7,7 @@
 #include "stopcopy/guest_abi.h"
 #include "vmm/board/board_tree.h"
 #include "vmm/board/machine.h"
+#include "vmm/proof/workload.h"
 
 /* A tree in the making; sticky, as struct buffer is. */
 struct writer {
@@ -262,36 +263,25 @@ static void write_port(struct writer *writer, const char *name, const char *comp
     end(writer);
 }
 
+static void write_workload(struct writer *writer, const struct board_wishes *wishes, enum workload_id workload)
+{
+    begin(writer, proof_workload_name(workload));
+    if (workload == WORKLOAD_DMA) {
+        put_u32(writer, "depth", wishes->dma_depth);
+        put_u32(writer, "p2p", wishes->dma_p2p);
+    } else if (workload == WORKLOAD_MEMORY) {
+        put_u64(writer, "size", wishes->workload_memory_size);
+        put_u64(writer, "rate", wishes->workload_memory_rate);
+    }
+    end(writer);
+}
+
 static void write_workloads(struct writer *writer, const struct board_wishes *wishes)
 {
     begin(writer, "workloads");
-    if (wishes->dma) {
-        begin(writer, "dma");
-        put_u32(writer, "depth", wishes->dma_depth);
-        put_u32(writer, "p2p", wishes->dma_p2p);
-        end(writer);
-    }
-    if (wishes->uart) {
-        begin(writer, "uart");
-        end(writer);
-    }
-    if (wishes->edu) {
-        begin(writer, "edu");
-        end(writer);
-    }
-    if (wishes->memory) {
-        begin(writer, "memory");
-        put_u64(writer, "size", wishes->workload_memory_size);
-        put_u64(writer, "rate", wishes->workload_memory_rate);
-        end(writer);
-    }
-    if (wishes->cpu) {
-        begin(writer, "cpu");
-        end(writer);
-    }
-    if (wishes->clock) {
-        begin(writer, "clock");
-        end(writer);
+    for (const struct proof_workload *workload = proof_workloads; workload->id; workload++) {
+        if (wishes->wanted[workload->id])
+            write_workload(writer, wishes, workload->id);
     }
     end(writer);
 }

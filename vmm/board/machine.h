@@ -44,8 +44,8 @@ struct board_wishes {
     uint64_t memory_size; /* RAM, a multiple of 4 KiB, at least BOARD_MEMORY_MIN */
     unsigned int vcpus;
     uint64_t seed;
-    uint64_t ops; /* of the leading workload's chains, 0: until asked to finish */
-    bool dma, uart, edu, memory, cpu, clock;
+    uint64_t ops;              /* of the leading workload's chains, 0: until asked to finish */
+    bool wanted[WORKLOAD_END]; /* workloads, by enum workload_id */
     uint32_t dma_depth;
     enum board_p2p dma_p2p;
     bool peers; /* the devices reach each other's BARs by DMA */

@@ -9,6 +9,7 @@
 #include "lib/options.h"
 #include "vmm/cmd/cmd.h"
 #include "vmm/cmd/device_spec.h"
+#include "vmm/proof/workload.h"
 #include "vmm/report/event_form.h"
 
 #define DEFAULT_AT_OPS 10000u
@@ -76,9 +77,8 @@ static const struct known_option known[] = {
      {"irqchip", KEY_IRQCHIP, "split|full", 0, "interrupt controller (split; full where a device has INTx alone)", 1}},
     {OPTIONS_GUEST,
      {"workload", KEY_WORKLOAD, "NAME[,KEY=VALUE]", 0,
-      "dma[,depth=N,p2p=on|off], uart, edu, memory[,size=SIZE,rate=SIZE], cpu, clock (repeat; all of them where none "
-      "is "
-      "given)",
+      "dma[,depth=N,p2p=on|off], uart, edu, tally, memory[,size=SIZE,rate=SIZE], cpu, clock (repeat; all of them "
+      "where none is given)",
       1}},
     {OPTIONS_GUEST, {"seed", KEY_SEED, "N", 0, "seed of the workloads (1)", 1}},
     {OPTIONS_GUEST, {"ops", KEY_OPS, "N", 0, "operations of the leading workload, in all", 1}},
@@ -159,11 +159,22 @@ static int choose(const char *option, const char *text, const char *first, const
     return error_set(error, 0, "%s: '%s' is neither %s nor %s", option, text, first, second);
 }
 
+static int refuse_workload(const char *name, struct error *error)
+{
+    char names[128] = "";
+
+    for (const struct proof_workload *workload = proof_workloads; workload->id; workload++)
+        snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", names[0] ? ", " : "",
+                 proof_workload_name(workload->id));
+    return error_set(error, 0, "--workload: '%s' is none of %s", name, names);
+}
+
 static int set_workload(struct parser *parser, char *text, struct error *error)
 {
     struct board_wishes *wishes = &parser->options->wishes;
     struct option_pair pair[8];
     int count = option_split(text, "--workload", pair, 8, error);
+    const struct proof_workload *workload;
     uint64_t number;
     int chosen;
 
@@ -171,23 +182,13 @@ static int set_workload(struct parser *parser, char *text, struct error *error)
         return -1;
     if (count == 0)
         return error_set(error, 0, "--workload wants the name of one");
+    workload = proof_workload_named(pair[0].key);
+    if (!workload)
+        return refuse_workload(pair[0].key, error);
     if (!parser->workloads_given)
-        wishes->dma = wishes->uart = wishes->edu = wishes->memory = wishes->cpu = wishes->clock = false;
+        memset(wishes->wanted, 0, sizeof(wishes->wanted));
     parser->workloads_given = true;
-    if (!strcmp(pair[0].key, "dma"))
-        wishes->dma = true;
-    else if (!strcmp(pair[0].key, "uart"))
-        wishes->uart = true;
-    else if (!strcmp(pair[0].key, "edu"))
-        wishes->edu = true;
-    else if (!strcmp(pair[0].key, "memory"))
-        wishes->memory = true;
-    else if (!strcmp(pair[0].key, "cpu"))
-        wishes->cpu = true;
-    else if (!strcmp(pair[0].key, "clock"))
-        wishes->clock = true;
-    else
-        return error_set(error, 0, "--workload: '%s' is none of dma, uart, edu, memory, cpu, clock", pair[0].key);
+    wishes->wanted[workload->id] = true;
     for (int i = 1; i < count; i++) {
         if (!strcmp(pair[0].key, "dma") && !strcmp(pair[i].key, "depth")) {
             if (option_parse_number(pair[i].value, "--workload dma,depth", 1, 512, &number, error) < 0)
@@ -389,12 +390,6 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
         (struct options){.wishes = {.memory_size = DEFAULT_MEMORY,
                                     .vcpus = 2,
                                     .seed = 1,
-                                    .dma = true,
-                                    .uart = true,
-                                    .edu = true,
-                                    .memory = true,
-                                    .cpu = true,
-                                    .clock = true,
                                     .dma_depth = DEFAULT_DEPTH,
                                     .dma_p2p = BOARD_P2P_ON,
                                     .peers = true,
@@ -410,6 +405,8 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
                          .timeout_ns = 60000000000u,
                          .message_timeout_ns = 20000000000u,
                          .arc_timeout_ns = 120000000000u};
+    for (const struct proof_workload *workload = proof_workloads; workload->id; workload++)
+        options->wishes.wanted[workload->id] = true;
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (!known[i].which || known[i].which & which)
             chosen[count++] = known[i].option;

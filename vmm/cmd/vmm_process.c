@@ -229,7 +229,7 @@ static void measure_blackout(struct vmm_process *process)
     struct deadline deadline = deadline_in_ms(BLACKOUT_TIMEOUT_MS);
     struct proof_resume resume = {{0}};
 
-    if (!machine_board(process->machine)->wishes.clock)
+    if (!machine_board(process->machine)->wishes.wanted[WORKLOAD_CLOCK])
         return;
     while (!process->blackout_known && !deadline_expired(deadline)) {
         struct timespec pause = {.tv_nsec = BLACKOUT_PERIOD_NS};

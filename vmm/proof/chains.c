@@ -5,52 +5,18 @@
 #include <string.h>
 
 #include "vmm/proof/proof.h"
+#include "vmm/proof/workload.h"
 
 #define RULE "guest/chains"
 #define PAGE_SIZE 4096u
 #define CHAIN_NAME_MAX 64
 
-bool proof_workload_known(uint32_t workload)
-{
-    return workload >= WORKLOAD_DMA && workload <= WORKLOAD_EDU;
-}
-
-bool proof_workload_of_device(uint32_t workload)
-{
-    return workload == WORKLOAD_DMA || workload == WORKLOAD_UART || workload == WORKLOAD_EDU;
-}
-
-unsigned int proof_workload_rank(uint32_t workload)
-{
-    static const uint32_t leading[] = {WORKLOAD_DMA,    WORKLOAD_UART, WORKLOAD_EDU,
-                                       WORKLOAD_MEMORY, WORKLOAD_CPU,  WORKLOAD_CLOCK};
-    unsigned int rank = 0;
-
-    while (rank < sizeof(leading) / sizeof(leading[0]) && leading[rank] != workload)
-        rank++;
-    return rank;
-}
-
-const char *proof_workload_name(uint32_t workload)
-{
-    static const char *const name[] = {
-        [WORKLOAD_DMA] = "dma",     [WORKLOAD_MEMORY] = "memory", [WORKLOAD_CPU] = "cpu",
-        [WORKLOAD_CLOCK] = "clock", [WORKLOAD_UART] = "uart",     [WORKLOAD_EDU] = "edu",
-    };
-
-    return proof_workload_known(workload) ? name[workload] : "unknown";
-}
-
 void proof_chain_name(const struct proof_chain *chain, char *name, size_t size)
 {
-    if (chain->workload == WORKLOAD_DMA)
-        snprintf(name, size, "dma, device in slot %u, queue %u", chain->device, chain->index);
-    else if (chain->workload == WORKLOAD_UART)
-        snprintf(name, size, "uart, device in slot %u, port %u", chain->device, chain->index);
-    else if (chain->workload == WORKLOAD_EDU)
-        snprintf(name, size, "edu, device in slot %u", chain->device);
-    else
-        snprintf(name, size, "%s, vCPU %u", proof_workload_name(chain->workload), chain->index);
+    char place[CHAIN_NAME_MAX];
+
+    proof_workload_place(proof_workload_find(chain->workload), chain->device, chain->index, 0, place, sizeof(place));
+    snprintf(name, size, "%s, %s", proof_workload_name(chain->workload), place);
 }
 
 uint64_t proof_memory_pages(const struct proof_plan *plan, unsigned int vcpu)
@@ -84,19 +50,28 @@ static void list_add(struct chain_list *list, enum workload_id workload, uint16_
     };
 }
 
-static void list_dma(struct chain_list *list, const struct proof_plan *plan)
+static void list_devices(struct chain_list *list, const struct proof_plan *plan, const struct proof_workload *workload)
 {
+    uint32_t parameter = workload->id == WORKLOAD_DMA ? plan->dma_depth : 0;
+
     for (size_t i = 0; i < plan->device_count; i++) {
-        for (uint32_t queue = 0; queue < plan->device[i].queues && list->count >= 0; queue++)
-            list_add(list, WORKLOAD_DMA, plan->device[i].slot, queue, plan->dma_depth);
+        const struct proof_device *device = &plan->device[i];
+
+        for (uint32_t index = 0; device->workload == workload->id && index < device->chains && list->count >= 0;
+             index++)
+            list_add(list, workload->id, device->slot, index, parameter);
     }
 }
 
-static void list_uarts(struct chain_list *list, const struct proof_plan *plan)
+static void list_vcpus(struct chain_list *list, const struct proof_plan *plan, enum workload_id workload)
 {
-    for (size_t i = 0; i < plan->uart_count; i++) {
-        for (uint32_t port = 0; port < plan->uarts[i].ports && list->count >= 0; port++)
-            list_add(list, WORKLOAD_UART, plan->uarts[i].slot, port, 0);
+    for (unsigned int vcpu = 0; vcpu < plan->vcpus; vcpu++) {
+        uint64_t pages = proof_memory_pages(plan, vcpu);
+
+        if (workload != WORKLOAD_MEMORY)
+            list_add(list, workload, 0, vcpu, workload == WORKLOAD_CPU && plan->avx2);
+        else if (pages)
+            list_add(list, workload, 0, vcpu, pages);
     }
 }
 
@@ -106,25 +81,14 @@ int proof_plan_chains(const struct proof_plan *plan, struct proof_chain chain[st
     struct chain_list list = {.chain = chain};
 
     if (plan->vcpus < 1 || plan->vcpus > PROGRESS_VCPUS_MAX ||
-        plan->device_count > sizeof(plan->device) / sizeof(plan->device[0]) ||
-        plan->uart_count > sizeof(plan->uarts) / sizeof(plan->uarts[0]) ||
-        plan->edu_count > sizeof(plan->edu_device) / sizeof(plan->edu_device[0]))
-        return error_set(error, EINVAL, "a plan for %u vCPUs, %zu dma, %zu uart and %zu edu devices", plan->vcpus,
-                         plan->device_count, plan->uart_count, plan->edu_count);
-    if (plan->dma)
-        list_dma(&list, plan);
-    if (plan->uart)
-        list_uarts(&list, plan);
-    for (size_t i = 0; plan->edu && i < plan->edu_count; i++)
-        list_add(&list, WORKLOAD_EDU, plan->edu_device[i].slot, 0, 0);
-    for (unsigned int vcpu = 0; plan->memory && vcpu < plan->vcpus; vcpu++) {
-        if (proof_memory_pages(plan, vcpu))
-            list_add(&list, WORKLOAD_MEMORY, 0, vcpu, proof_memory_pages(plan, vcpu));
+        plan->device_count > sizeof(plan->device) / sizeof(plan->device[0]))
+        return error_set(error, EINVAL, "a plan for %u vCPUs and %zu devices", plan->vcpus, plan->device_count);
+    for (const struct proof_workload *workload = proof_workloads; workload->id; workload++) {
+        if (plan->wanted[workload->id] && workload->of_device)
+            list_devices(&list, plan, workload);
+        else if (plan->wanted[workload->id])
+            list_vcpus(&list, plan, workload->id);
     }
-    for (unsigned int vcpu = 0; plan->cpu && vcpu < plan->vcpus; vcpu++)
-        list_add(&list, WORKLOAD_CPU, 0, vcpu, plan->avx2);
-    for (unsigned int vcpu = 0; plan->clock && vcpu < plan->vcpus; vcpu++)
-        list_add(&list, WORKLOAD_CLOCK, 0, vcpu, 0);
     if (list.count < 0)
         return error_set(error, E2BIG,
                          "the plan has more than the %u chains that a guest can publish, or a chain too "

@@ -377,7 +377,7 @@ static void judge_clock(struct proof_judge *judge, unsigned int vcpu, const stru
         event_finding_of_leg(judge->log, leg_since(judge), "proof/backwards",
                              "the timer interrupts of vCPU %u went from %" PRIu64 " back to %" PRIu64, vcpu,
                              last->ticks, now->ticks);
-    if (end && judge->plan.clock && judge->pauses && now->ticks <= last->ticks)
+    if (end && judge->plan.wanted[WORKLOAD_CLOCK] && judge->pauses && now->ticks <= last->ticks)
         event_not_proven(judge->log, false, "vCPU %u took no timer interrupt after the last migration", vcpu);
 }
 
@@ -387,14 +387,12 @@ static int judge_snapshot(struct proof_judge *judge, const struct proof_snapshot
     judge_chain_list(judge, snapshot);
     take_chains(judge, snapshot);
     judge_chains(judge, end);
-    for (size_t i = 0; judge->plan.dma && i < judge->plan.device_count; i++)
-        log_device(judge, judge->plan.device[i].slot, judge->plan.device[i].index, end);
-    for (size_t i = 0; judge->plan.dma && i < judge->plan.device_count; i++)
+    for (size_t i = 0; i < judge->plan.device_count; i++) {
+        if (judge->plan.wanted[judge->plan.device[i].workload])
+            log_device(judge, judge->plan.device[i].slot, judge->plan.device[i].index, end);
+    }
+    for (size_t i = 0; judge->plan.wanted[WORKLOAD_DMA] && i < judge->plan.device_count; i++)
         judge_peers(judge, i, end);
-    for (size_t i = 0; judge->plan.uart && i < judge->plan.uart_count; i++)
-        log_device(judge, judge->plan.uarts[i].slot, judge->plan.uarts[i].index, end);
-    for (size_t i = 0; judge->plan.edu && i < judge->plan.edu_count; i++)
-        log_device(judge, judge->plan.edu_device[i].slot, judge->plan.edu_device[i].index, end);
     for (unsigned int vcpu = 0; vcpu < judge->plan.vcpus && vcpu < snapshot->vcpus; vcpu++) {
         judge_clock(judge, vcpu, &snapshot->clock[vcpu], end);
         judge->last_clock[vcpu] = snapshot->clock[vcpu];

@@ -5,17 +5,14 @@
 #include <stdlib.h>
 
 #include "vmm/proof/arithmetic.h"
+#include "vmm/proof/workload.h"
+
+#define CHAIN_NAME_MAX 64
 
 struct proof_model {
-    uint32_t workload;
+    const struct proof_workload *workload;
     uint64_t operations; /* done so far */
-    union {
-        struct dma_model dma;
-        struct memory_model memory;
-        struct cpu_model cpu;
-        struct uart_model uart;
-        struct edu_model edu;
-    };
+    struct model *state;
 };
 
 static uint64_t chain_seed(const struct proof_plan *plan, const struct proof_chain *chain)
@@ -25,90 +22,36 @@ static uint64_t chain_seed(const struct proof_plan *plan, const struct proof_cha
     return proof_mix(workload_seed ^ ((uint64_t)chain->device << 32 | chain->index));
 }
 
-static const struct proof_device *find_device(const struct proof_plan *plan, uint16_t slot)
+static const struct proof_device *find_device(const struct proof_plan *plan, const struct proof_chain *chain)
 {
     for (size_t i = 0; i < plan->device_count; i++) {
-        if (plan->device[i].slot == slot)
-            return &plan->device[i];
+        const struct proof_device *device = &plan->device[i];
+
+        if (device->workload == chain->workload && device->slot == chain->device)
+            return chain->index < device->chains ? device : NULL;
     }
     return NULL;
-}
-
-/* The next device with a window in the ring of those that have one, NULL where it is the only one. */
-static const struct proof_device *find_peer(const struct proof_plan *plan, const struct proof_device *device)
-{
-    size_t at = (size_t)(device - plan->device);
-
-    if (!plan->dma_p2p || !device->window_size)
-        return NULL;
-    for (size_t step = 1; step < plan->device_count; step++) {
-        const struct proof_device *next = &plan->device[(at + step) % plan->device_count];
-
-        if (next->window_size)
-            return next;
-    }
-    return NULL;
-}
-
-static bool has_port(const struct proof_plan *plan, const struct proof_chain *chain)
-{
-    for (size_t i = 0; i < plan->uart_count; i++) {
-        if (plan->uarts[i].slot == chain->device)
-            return chain->index < plan->uarts[i].ports;
-    }
-    return false;
-}
-
-static bool has_edu(const struct proof_plan *plan, const struct proof_chain *chain)
-{
-    for (size_t i = 0; i < plan->edu_count; i++) {
-        if (plan->edu_device[i].slot == chain->device)
-            return chain->index == 0;
-    }
-    return false;
 }
 
 static int model_init(struct proof_model *model, const struct proof_plan *plan, const struct proof_chain *chain,
                       struct error *error)
 {
-    uint64_t seed = chain_seed(plan, chain);
-    const struct proof_device *device;
+    struct model_start start = {.plan = plan, .chain = chain, .device = find_device(plan, chain)};
+    const struct model_ops *ops;
+    char name[CHAIN_NAME_MAX];
 
-    model->workload = chain->workload;
-    switch (chain->workload) {
-    case WORKLOAD_DMA:
-        device = find_device(plan, chain->device);
-        if (!device || chain->index >= device->queues)
-            return error_rule(error, "guest/chains", 0,
-                              "a dma chain of the device in slot %u, queue %u, is not planned", chain->device,
-                              chain->index);
-        return dma_model_init(&model->dma, seed, chain->parameter, device, find_peer(plan, device), error);
-    case WORKLOAD_MEMORY:
-        if (!chain->parameter)
-            return error_rule(error, "guest/chains", 0, "the memory chain of vCPU %u has no pages", chain->index);
-        memory_model_init(&model->memory, seed, chain->parameter);
-        return 0;
-    case WORKLOAD_CPU:
-        cpu_model_init(&model->cpu, seed, chain->parameter == 1);
-        return 0;
-    case WORKLOAD_UART:
-        if (!has_port(plan, chain))
-            return error_rule(error, "guest/chains", 0,
-                              "a uart chain of the device in slot %u, port %u, is not planned", chain->device,
-                              chain->index);
-        uart_model_init(&model->uart, seed);
-        return 0;
-    case WORKLOAD_EDU:
-        if (!has_edu(plan, chain))
-            return error_rule(error, "guest/chains", 0, "an edu chain of the device in slot %u is not planned",
-                              chain->device);
-        edu_model_init(&model->edu, seed);
-        return 0;
-    case WORKLOAD_CLOCK:
-        return 0;
-    default:
+    model->workload = proof_workload_find(chain->workload);
+    if (!model->workload)
         return error_rule(error, "guest/chains", 0, "workload %u is not known", chain->workload);
-    }
+    proof_chain_name(chain, name, sizeof(name));
+    if (model->workload->of_device && !start.device)
+        return error_rule(error, "guest/chains", 0, "%s: such a chain is not planned", name);
+    ops = model->workload->model;
+    model->state = calloc(1, ops->size);
+    if (!model->state)
+        return error_set(error, ENOMEM, "the model of %s", name);
+    model->state->seed = model->state->chain = chain_seed(plan, chain);
+    return ops->init ? ops->init(model->state, &start, error) : 0;
 }
 
 struct proof_model *proof_model_new(const struct proof_plan *plan, const struct proof_chain *chain, struct error *error)
@@ -130,49 +73,31 @@ void proof_model_free(struct proof_model *model)
 {
     if (!model)
         return;
-    if (model->workload == WORKLOAD_DMA)
-        dma_model_free(&model->dma);
+    if (model->state && model->workload->model->free)
+        model->workload->model->free(model->state);
+    free(model->state);
     free(model);
 }
 
 uint64_t proof_model_digest(struct proof_model *model, uint64_t operations)
 {
-    switch (model->workload) {
-    case WORKLOAD_DMA:
-        for (; model->operations < operations; model->operations++)
-            dma_model_step(&model->dma, model->operations);
-        return model->dma.chain;
-    case WORKLOAD_MEMORY:
-        for (; model->operations < operations; model->operations++)
-            memory_model_step(&model->memory, model->operations);
-        return model->memory.chain;
-    case WORKLOAD_CPU:
-        for (; model->operations < operations; model->operations++)
-            cpu_model_step(&model->cpu);
-        return cpu_model_digest(&model->cpu);
-    case WORKLOAD_UART:
-        for (; model->operations < operations; model->operations++)
-            uart_model_step(&model->uart, model->operations);
-        return model->uart.chain;
-    case WORKLOAD_EDU:
-        for (; model->operations < operations; model->operations++)
-            edu_model_step(&model->edu, model->operations);
-        return model->edu.chain;
-    default:
-        return 0; /* clock */
-    }
+    const struct model_ops *ops = model->workload->model;
+
+    for (; ops->step && model->operations < operations; model->operations++)
+        ops->step(model->state, model->operations);
+    return ops->digest ? ops->digest(model->state) : model->state->chain;
 }
 
 uint64_t proof_model_peer_operations(const struct proof_model *model)
 {
-    return model->workload == WORKLOAD_DMA ? model->dma.peer_operations : 0;
+    return model->workload->id == WORKLOAD_DMA ? dma_model_peer_operations(model->state) : 0;
 }
 
 uint64_t proof_model_peer_operations_in(const struct proof_model *model, uint64_t first, uint64_t end)
 {
     uint64_t count = 0;
 
-    for (; model->workload == WORKLOAD_DMA && first < end; first++)
-        count += dma_model_reaches_peer(&model->dma, first);
+    for (; model->workload->id == WORKLOAD_DMA && first < end; first++)
+        count += dma_model_reaches_peer(model->state, first);
     return count;
 }

@@ -11,6 +11,19 @@
 #define WINDOW_SIZE_MAX (64ull << 20)
 #define SLOT_REGION_ALIGNMENT 4096u
 #define CRC32C_INIT 0xffffffffu
+#define PAGE_WORDS (WORKLOAD_DMA_BUFFER_SIZE / 8)
+
+struct dma_model {
+    struct model model; /* first */
+    uint32_t depth;
+    bool internal_memory;           /* each slot has a region of the device's */
+    uint64_t (*region)[PAGE_WORDS]; /* of each slot */
+    uint64_t window_words;          /* of this queue */
+    uint64_t *window;
+    uint64_t span_words;          /* of an area in the peer's window, 0: none */
+    uint64_t (*area)[PAGE_WORDS]; /* two of each slot */
+    uint64_t peer_operations;     /* so far */
+};
 
 enum dma_kind {
     DMA_KIND_NOP,
@@ -33,25 +46,40 @@ static uint64_t span_words(uint64_t window_size, uint64_t slots)
 {
     uint64_t words = window_size / 2 / (slots * 2) / 8;
 
-    return words < PROOF_PAGE_WORDS ? words : PROOF_PAGE_WORDS;
+    return words < PAGE_WORDS ? words : PAGE_WORDS;
 }
 
-int dma_model_init(struct dma_model *model, uint64_t seed, uint32_t depth, const struct proof_device *device,
-                   const struct proof_device *peer, struct error *error)
+/* The next device with a window in the ring of those that have one, NULL where it is the only one. */
+static const struct proof_device *find_peer(const struct proof_plan *plan, const struct proof_device *device)
 {
-    uint64_t slots = (uint64_t)device->queues * depth;
+    size_t at = (size_t)(device - plan->device);
 
-    if (!device->queues || !depth)
-        return error_set(error, EINVAL, "the dma workload of the device in slot %u: %u queues of depth %u",
-                         device->slot, device->queues, depth);
+    if (!plan->dma_p2p || !device->window_size)
+        return NULL;
+    for (size_t step = 1; step < plan->device_count; step++) {
+        const struct proof_device *next = &plan->device[(at + step) % plan->device_count];
+
+        if (next->workload == WORKLOAD_DMA && next->window_size)
+            return next;
+    }
+    return NULL;
+}
+
+static int init(struct model *begun, const struct model_start *start, struct error *error)
+{
+    struct dma_model *model = (struct dma_model *)begun;
+    const struct proof_device *device = start->device, *peer = find_peer(start->plan, device);
+    uint32_t depth = start->chain->parameter;
+    uint64_t slots = (uint64_t)device->chains * depth;
+
+    if (!depth)
+        return error_set(error, EINVAL, "the dma workload of the device in slot %u: queues of depth 0", device->slot);
     if (device->window_size > WINDOW_SIZE_MAX)
         return error_set(error, EINVAL, "the window of the device in slot %u has %llu bytes, more than %llu",
                          device->slot, (unsigned long long)device->window_size, WINDOW_SIZE_MAX);
-    model->seed = seed;
-    model->chain = seed;
     model->depth = depth;
     model->internal_memory = device->memory_size / slots / SLOT_REGION_ALIGNMENT > 0;
-    model->window_words = device->window_size / (peer ? 2 : 1) / 8 / device->queues;
+    model->window_words = device->window_size / (peer ? 2 : 1) / 8 / device->chains;
     model->span_words = peer ? span_words(peer->window_size, slots) : 0;
     /* Zeroed pages take memory once they are written. */
     if (model->internal_memory && !(model->region = calloc(depth, sizeof(*model->region))))
@@ -65,14 +93,13 @@ no_memory:
     return error_set(error, ENOMEM, "the model of the device in slot %u", device->slot);
 }
 
-void dma_model_free(struct dma_model *model)
+static void release(struct model *model)
 {
-    free(model->region);
-    free(model->window);
-    free(model->area);
-    model->area = NULL;
-    model->region = NULL;
-    model->window = NULL;
+    struct dma_model *dma = (struct dma_model *)model;
+
+    free(dma->region);
+    free(dma->window);
+    free(dma->area);
 }
 
 static void write_pattern(uint64_t *words, uint64_t base, uint64_t count)
@@ -90,7 +117,7 @@ static uint64_t fill_value(uint64_t operand, uint64_t count, uint64_t h)
 
 static uint64_t crc32c_value(uint64_t base, uint64_t count)
 {
-    uint64_t source[PROOF_PAGE_WORDS];
+    uint64_t source[PAGE_WORDS];
 
     write_pattern(source, base, count);
     return (uint32_t)~crc32_iscsi((unsigned char *)source, (int)(count * 8), CRC32C_INIT);
@@ -129,14 +156,15 @@ static bool writes_peer(const struct dma_model *model, uint64_t r)
 
 static uint64_t random_of(const struct dma_model *model, uint64_t i)
 {
-    return proof_mix(model->seed + WORKLOAD_GOLDEN * (i + 1));
+    return proof_mix(model->model.seed + WORKLOAD_GOLDEN * (i + 1));
 }
 
-bool dma_model_reaches_peer(const struct dma_model *model, uint64_t i)
+bool dma_model_reaches_peer(const struct model *model, uint64_t i)
 {
-    uint64_t r = random_of(model, i);
+    const struct dma_model *dma = (const struct dma_model *)model;
+    uint64_t r = random_of(dma, i);
 
-    return reads_peer(model, r) || writes_peer(model, r);
+    return reads_peer(dma, r) || writes_peer(dma, r);
 }
 
 /* v of an operation that aims at the peer, done word by word. */
@@ -144,7 +172,7 @@ static uint64_t peer_value(struct dma_model *model, uint64_t i, uint64_t r)
 {
     uint64_t slot = i % model->depth, written = r >> 24 & 1;
     uint64_t count = 1 + (r >> 8) % 512;
-    uint64_t data[PROOF_PAGE_WORDS];
+    uint64_t data[PAGE_WORDS];
     enum dma_kind kind = operation_kind(model, r);
 
     if (count > model->span_words)
@@ -177,7 +205,7 @@ static uint64_t operation_value(struct dma_model *model, uint64_t i)
     uint64_t count = 1 + (r >> 8) % 512;
     uint64_t base = proof_mix(r);
 
-    if (dma_model_reaches_peer(model, i)) {
+    if (dma_model_reaches_peer(&model->model, i)) {
         model->peer_operations++;
         return peer_value(model, i, r);
     }
@@ -201,15 +229,23 @@ static uint64_t operation_value(struct dma_model *model, uint64_t i)
     return 0;
 }
 
-void dma_model_step(struct dma_model *model, uint64_t i)
+static void step(struct model *begun, uint64_t i)
 {
+    struct dma_model *model = (struct dma_model *)begun;
     uint64_t value = operation_value(model, i);
 
     if (model->window_words && (i & 63) == 63) {
         uint64_t *word = &model->window[(i >> 6) % model->window_words];
 
         value ^= *word;
-        *word = proof_mix(model->seed ^ i);
+        *word = proof_mix(model->model.seed ^ i);
     }
-    model->chain = proof_enter(model->chain, value);
+    model->model.chain = proof_enter(model->model.chain, value);
 }
+
+uint64_t dma_model_peer_operations(const struct model *model)
+{
+    return ((const struct dma_model *)model)->peer_operations;
+}
+
+const struct model_ops dma_model_ops = {.size = sizeof(struct dma_model), .init = init, .step = step, .free = release};

@@ -3,24 +3,35 @@
 #include "vmm/proof/arithmetic.h"
 #include "vmm/proof/model.h"
 
-void memory_model_init(struct memory_model *model, uint64_t seed, uint64_t pages)
+#define PAGE_WORDS 512
+
+struct memory_model {
+    struct model model; /* first */
+    uint64_t pages;
+};
+
+static int init(struct model *model, const struct model_start *start, struct error *error)
 {
-    model->seed = seed;
-    model->chain = seed;
-    model->pages = pages;
+    if (!start->chain->parameter)
+        return error_rule(error, "guest/chains", 0, "the memory chain of vCPU %u has no pages", start->chain->index);
+    ((struct memory_model *)model)->pages = start->chain->parameter;
+    return 0;
 }
 
-void memory_model_step(struct memory_model *model, uint64_t i)
+static void step(struct model *model, uint64_t i)
 {
-    uint64_t page = i % model->pages;
-    uint64_t generation = i / model->pages;
+    uint64_t pages = ((const struct memory_model *)model)->pages;
+    uint64_t page = i % pages;
+    uint64_t generation = i / pages;
     uint64_t value = 0;
 
     if (generation > 0) {
         /* The page holds generation - 1: base(p, g) has g + 1. */
         uint64_t base = proof_mix(model->seed + (generation << 32) + page);
 
-        value = proof_digest_pattern(base, PROOF_PAGE_WORDS, i);
+        value = proof_digest_pattern(base, PAGE_WORDS, i);
     }
     model->chain = proof_enter(model->chain, value);
 }
+
+const struct model_ops memory_model_ops = {.size = sizeof(struct memory_model), .init = init, .step = step};

@@ -3,15 +3,14 @@
 #include "vmm/proof/arithmetic.h"
 #include "vmm/proof/model.h"
 
-void uart_model_init(struct uart_model *model, uint64_t seed)
-{
-    model->seed = seed;
-    model->chain = seed;
-    model->scratch = 0;
-}
+struct uart_model {
+    struct model model; /* first */
+    uint8_t scratch;    /* SCR */
+};
 
-void uart_model_step(struct uart_model *model, uint64_t i)
+static void step(struct model *model, uint64_t i)
 {
+    struct uart_model *port = (struct uart_model *)model;
     uint64_t r = proof_mix(model->seed + WORKLOAD_GOLDEN * (i + 1));
     uint64_t length = 1 + (r >> 8) % 8;
     uint64_t value = 0;
@@ -23,8 +22,10 @@ void uart_model_step(struct uart_model *model, uint64_t i)
             value = proof_digest_word(value, proof_mix(r + j + 1) & 0xff);
     }
     if ((i & 15) == 15) {
-        value ^= model->scratch;
-        model->scratch = (uint8_t)(proof_mix(model->seed ^ i) & 0xff);
+        value ^= port->scratch;
+        port->scratch = (uint8_t)(proof_mix(model->seed ^ i) & 0xff);
     }
     model->chain = proof_enter(model->chain, value);
 }
+
+const struct model_ops uart_model_ops = {.size = sizeof(struct uart_model), .step = step};

@@ -14,26 +14,13 @@
 #include "stopcopy/guest_abi.h"
 #include "stopcopy/workload.h"
 
-/* A passed-through reference DMA device, as far as its work depends on it. */
+/* A passed-through device that a workload works on, as far as its work depends on it. */
 struct proof_device {
-    uint16_t slot;  /* PCI slot number: progress_chain.device */
-    uint16_t index; /* the device's number in the event log */
-    uint32_t queues;
-    uint64_t memory_size;
-    uint64_t window_size;
-};
-
-/* A passed-through dual 16550 card. */
-struct proof_uart {
-    uint16_t slot;
-    uint16_t index;
-    uint32_t ports;
-};
-
-/* A passed-through edu of QEMU. */
-struct proof_edu {
-    uint16_t slot;
-    uint16_t index;
+    uint32_t workload;                 /* enum workload_id */
+    uint16_t slot;                     /* PCI slot number: progress_chain.device */
+    uint16_t index;                    /* the device's number in the event log */
+    uint32_t chains;                   /* that it has: queues, ports */
+    uint64_t memory_size, window_size; /* of a reference DMA device; else 0 */
 };
 
 /* What was asked of the guest. */
@@ -41,7 +28,7 @@ struct proof_plan {
     uint64_t seed;
     uint64_t operations; /* that each chain of the leading workload must have at the end; 0: not judged */
     unsigned int vcpus;
-    bool dma, uart, edu, memory, cpu, clock; /* workloads asked for */
+    bool wanted[WORKLOAD_END]; /* workloads asked for, by enum workload_id */
     uint32_t dma_depth;
     bool dma_p2p;          /* with operations that aim at another device */
     bool dma_p2p_required; /* the user asked for them: without any nothing is proven */
@@ -49,10 +36,6 @@ struct proof_plan {
     uint64_t memory_size; /* of the memory workload, all vCPUs together */
     size_t device_count;
     struct proof_device device[32];
-    size_t uart_count;
-    struct proof_uart uarts[32];
-    size_t edu_count;
-    struct proof_edu edu_device[32];
 };
 
 /* One chain at an instant. */
@@ -106,7 +89,7 @@ bool proof_workload_known(uint32_t workload);
 unsigned int proof_workload_rank(uint32_t workload);
 /* Are its operations a device's, handed to it before they are done? */
 bool proof_workload_of_device(uint32_t workload);
-/* "dma", "uart", "edu", "memory", "cpu", "clock", or "unknown". */
+/* A name of WORKLOAD_NAMES, or "unknown". */
 const char *proof_workload_name(uint32_t workload);
 /* For messages: "dma, device in slot 2, queue 0", "cpu, vCPU 1". Writes at most size bytes with the NUL. */
 void proof_chain_name(const struct proof_chain *chain, char *name, size_t size);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/report/event_form.h"
+#include "vmm/proof/workload.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -17,6 +18,7 @@ enum member_type {
     MEMBER_BOOLEAN,
     MEMBER_HEX,
     MEMBER_WORDS,
+    MEMBER_WORKLOAD, /* the name of one */
 };
 
 struct member {
@@ -34,7 +36,6 @@ struct form {
 
 static const char *const outcomes[] = {"source", "destination", "none", "unknown", "finished", NULL};
 static const char *const instants[] = {"pause", "end", NULL};
-static const char *const workloads[] = {"dma", "uart", "edu", "memory", "cpu", "clock", NULL};
 static const char *const results[] = {"pass", "fail", "skip", NULL};
 
 #define TEXT(member_name)                                                                                              \
@@ -56,6 +57,10 @@ static const char *const results[] = {"pass", "fail", "skip", NULL};
 #define BOOLEAN(member_name)                                                                                           \
     {                                                                                                                  \
         .name = (member_name), .type = MEMBER_BOOLEAN                                                                  \
+    }
+#define WORKLOAD(member_name)                                                                                          \
+    {                                                                                                                  \
+        .name = (member_name), .type = MEMBER_WORKLOAD                                                                 \
     }
 #define HEX(member_name)                                                                                               \
     {                                                                                                                  \
@@ -89,7 +94,7 @@ static const struct form forms[] = {
     {"device", {NUMBER_BELOW("index", EVENT_DEVICES_MAX), OPTIONAL("name", MEMBER_TEXT),
                 OPTIONAL("state_bytes", MEMBER_NUMBER), OPTIONAL("ops_before", MEMBER_NUMBER),
                 OPTIONAL("ops_after", MEMBER_NUMBER), OPTIONAL("in_flight_at_stop", MEMBER_NUMBER)}},
-    {"chain", {CHOICE("when", instants), CHOICE("workload", workloads), NUMBER("device"), NUMBER("index"),
+    {"chain", {CHOICE("when", instants), WORKLOAD("workload"), NUMBER("device"), NUMBER("index"),
                NUMBER("parameter"), NUMBER("operations"), HEX("digest"), OPTIONAL("expected", MEMBER_HEX),
                NUMBER("submitted"), NUMBER("interrupts"), OPTIONAL("repeats", MEMBER_NUMBER)}},
     {"check", {TEXT("rule"), CHOICE("result", results), TEXT("text")}},
@@ -205,6 +210,8 @@ static bool check_value(const struct member *member, json_t *value)
         return check_hex(value);
     case MEMBER_WORDS:
         return check_words(value);
+    case MEMBER_WORKLOAD:
+        return json_is_string(value) && proof_workload_named(json_string_value(value));
     }
     return false;
 }

@@ -2,6 +2,7 @@
 /* The report for a person. */
 #include <string.h>
 
+#include "vmm/proof/workload.h"
 #include "vmm/report/builder.h"
 #include "vmm/report/report.h"
 #include "vmm/report/units.h"
@@ -161,20 +162,14 @@ static void print_numbers(const json_t *report, FILE *file)
 static void print_chain(const json_t *chain, FILE *file)
 {
     bool known = report_knows(chain, "digest_expected");
+    const char *workload = report_text(chain, "workload");
+    char place[64];
 
-    fprintf(file, "  %-8s", report_text(chain, "workload"));
-    if (strcmp(report_text(chain, "workload"), "dma") == 0)
-        fprintf(file, "device in slot %2lld, queue %2lld", report_number(chain, "device"),
-                report_number(chain, "index"));
-    else if (strcmp(report_text(chain, "workload"), "uart") == 0)
-        fprintf(file, "device in slot %2lld, port %2lld ", report_number(chain, "device"),
-                report_number(chain, "index"));
-    else if (strcmp(report_text(chain, "workload"), "edu") == 0)
-        fprintf(file, "device in slot %2lld         ", report_number(chain, "device"));
-    else
-        fprintf(file, "vCPU %2lld                   ", report_number(chain, "index"));
+    proof_workload_place(proof_workload_named(workload), (unsigned int)report_number(chain, "device"),
+                         (unsigned int)report_number(chain, "index"), 2, place, sizeof(place));
+    fprintf(file, "  %-8s%-27s", workload, place);
     /* The clock has no digest: the guest judges it, by what must hold of it at each sample. */
-    if (strcmp(report_text(chain, "workload"), "clock") == 0) {
+    if (strcmp(workload, "clock") == 0) {
         fprintf(file, " %14lld samples, judged by the guest itself\n", report_number(chain, "operations"));
         return;
     }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/proof/workload.h"
 #include "vmm/report/builder.h"
 
 enum {
@@ -38,16 +39,12 @@ static void reason(struct report_builder *builder, const char *format, ...)
 
 const char *report_name_chain(const json_t *chain, char name[static 96])
 {
-    if (strcmp(report_text(chain, "workload"), "dma") == 0)
-        snprintf(name, 96, "dma, device in slot %d, queue %d", (int)report_number(chain, "device"),
-                 (int)report_number(chain, "index"));
-    else if (strcmp(report_text(chain, "workload"), "uart") == 0)
-        snprintf(name, 96, "uart, device in slot %d, port %d", (int)report_number(chain, "device"),
-                 (int)report_number(chain, "index"));
-    else if (strcmp(report_text(chain, "workload"), "edu") == 0)
-        snprintf(name, 96, "edu, device in slot %d", (int)report_number(chain, "device"));
-    else
-        snprintf(name, 96, "%.32s, vCPU %d", report_text(chain, "workload"), (int)report_number(chain, "index"));
+    const char *workload = report_text(chain, "workload");
+    char place[64];
+
+    proof_workload_place(proof_workload_named(workload), (unsigned int)report_number(chain, "device"),
+                         (unsigned int)report_number(chain, "index"), 0, place, sizeof(place));
+    snprintf(name, 96, "%.28s, %s", workload, place);
     return name;
 }
 

@@ -8,7 +8,8 @@
 
 void guest_start(struct guest *guest)
 {
-    struct board_wishes wishes = {.memory_size = 16ull << 20, .vcpus = 1, .cpu = true, .peers = guest->peers};
+    struct board_wishes wishes = {
+        .memory_size = 16ull << 20, .vcpus = 1, .wanted[WORKLOAD_CPU] = true, .peers = guest->peers};
 
     guest->vfio[0] = &guest->fake[0].vfio;
     guest->vfio[1] = &guest->fake[1].vfio;

@@ -15,7 +15,7 @@ static struct error error;
 
 static void set_up(void)
 {
-    wishes = (struct board_wishes){.memory_size = 256ull << 20, .vcpus = 2, .cpu = true};
+    wishes = (struct board_wishes){.memory_size = 256ull << 20, .vcpus = 2, .wanted[WORKLOAD_CPU] = true};
     memset(devices, 0, sizeof(devices));
     for (size_t i = 0; i <= BOARD_DEVICES_MAX; i++) {
         devices[i].vendor = 0x5343;
@@ -188,13 +188,13 @@ Test(layout, the_plan_has_what_the_registers_say)
     static struct proof_plan plan;
 
     fake_device_init(&fake);
-    wishes.dma = true;
+    wishes.wanted[WORKLOAD_DMA] = true;
     wishes.dma_depth = 16;
     cr_assert_eq(board_describe(&wishes, &vfio, 1, &board, &error), 0, "%s", error.text);
     cr_assert_eq(board_plan(&board, &vfio, &plan, &error), 0, "%s", error.text);
     cr_assert_eq(plan.device_count, 1);
     cr_assert_eq(plan.device[0].slot, 1);
-    cr_assert_eq(plan.device[0].queues, 2);
+    cr_assert_eq(plan.device[0].chains, 2);
     cr_assert_eq(plan.device[0].memory_size, 0x100001000);
     cr_assert_eq(plan.device[0].window_size, 0x10000);
 

@@ -29,7 +29,7 @@ static char path[] = "/tmp/stopcopy-test-XXXXXX";
 
 static void set_up(void)
 {
-    struct board_wishes wishes = {.memory_size = 16ull << 20, .vcpus = 2, .cpu = true};
+    struct board_wishes wishes = {.memory_size = 16ull << 20, .vcpus = 2, .wanted[WORKLOAD_CPU] = true};
     int fd;
 
     if (access("/dev/kvm", R_OK | W_OK) != 0)
@@ -147,7 +147,7 @@ Test(machine, is_refused_where_the_host_has_less_than_the_board)
 
 Test(machine, boots_above_4_gib_too)
 {
-    struct board_wishes wishes = {.memory_size = 6ull << 30, .vcpus = 1, .cpu = true};
+    struct board_wishes wishes = {.memory_size = 6ull << 30, .vcpus = 1, .wanted[WORKLOAD_CPU] = true};
 
     machine_free(machine);
     cr_assert_eq(board_describe(&wishes, &vfio, 1, &board, &error), 0, "%s", error.text);

@@ -21,14 +21,14 @@ static void set_up(void)
         .vcpus = 3,
         .seed = 0x1122334455667788,
         .ops = 1000000,
-        .dma = true,
+        .wanted[WORKLOAD_DMA] = true,
         .dma_depth = 32,
-        .edu = true,
-        .memory = true,
+        .wanted[WORKLOAD_EDU] = true,
+        .wanted[WORKLOAD_MEMORY] = true,
         .workload_memory_size = 64ull << 20,
         .workload_memory_rate = 100000000,
-        .cpu = true,
-        .clock = true,
+        .wanted[WORKLOAD_CPU] = true,
+        .wanted[WORKLOAD_CLOCK] = true,
     };
 
     for (int i = 0; i < 3; i++) {
@@ -64,8 +64,9 @@ static void expect_same_board(void)
     cr_assert_eq(back.wishes.dma_depth, board.wishes.dma_depth);
     cr_assert_eq(back.wishes.workload_memory_size, board.wishes.workload_memory_size);
     cr_assert_eq(back.wishes.workload_memory_rate, board.wishes.workload_memory_rate);
-    cr_assert(back.wishes.edu && !back.wishes.uart);
-    cr_assert(back.wishes.dma && back.wishes.memory && back.wishes.cpu && back.wishes.clock);
+    cr_assert(back.wishes.wanted[WORKLOAD_EDU] && !back.wishes.wanted[WORKLOAD_UART]);
+    cr_assert(back.wishes.wanted[WORKLOAD_DMA] && back.wishes.wanted[WORKLOAD_MEMORY] &&
+              back.wishes.wanted[WORKLOAD_CPU] && back.wishes.wanted[WORKLOAD_CLOCK]);
     cr_assert_eq(back.device_count, board.device_count);
     for (size_t i = 0; i < board.device_count; i++) {
         const struct board_device *a = &back.device[i], *b = &board.device[i];

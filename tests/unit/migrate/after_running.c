@@ -87,7 +87,7 @@ static void expect(struct fixture *fixture, enum stream_type type)
 /* A migration up to RUNNING. */
 static void set_up(struct fixture *fixture, enum verify_mode verify)
 {
-    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .cpu = true};
+    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .wanted[WORKLOAD_CPU] = true};
     struct destination_config config = {.peer = "the source",
                                         .verify = verify,
                                         .merge_log = true,

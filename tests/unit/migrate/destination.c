@@ -135,7 +135,7 @@ static void send_payload(struct fixture *fixture, enum stream_type type, uint32_
 
 static void set_up_with(struct fixture *fixture, enum verify_mode verify)
 {
-    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .cpu = true};
+    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .wanted[WORKLOAD_CPU] = true};
     struct destination_config config = {.peer = "the source",
                                         .devices = fixture->device,
                                         .device_count = DEVICES,
@@ -362,7 +362,7 @@ Test(destination, knows_a_guest_that_came_to_its_end_from_a_failure)
 /* The state that the VMM keeps of a device, as a source with such devices has it. */
 static void send_device_state(struct fixture *fixture, uint32_t index)
 {
-    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .cpu = true};
+    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .wanted[WORKLOAD_CPU] = true};
     struct fake_device other[DEVICES];
     struct vfio_device *devices[DEVICES];
     struct buffer state = BUFFER_INIT;

@@ -82,7 +82,7 @@ static void need_kvm(void)
 
 static void set_up(struct fixture *fixture)
 {
-    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .cpu = true};
+    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .wanted[WORKLOAD_CPU] = true};
     struct error error = ERROR_INIT;
     struct board board;
 

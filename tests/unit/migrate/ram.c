@@ -33,7 +33,7 @@ static void need_kvm(void)
 
 static struct machine *new_machine(void)
 {
-    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .cpu = true};
+    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .wanted[WORKLOAD_CPU] = true};
     struct error error = ERROR_INIT;
     struct machine *machine;
     struct board board;

@@ -172,7 +172,7 @@ static void *migrate(void *argument)
 
 static uint8_t *share_and_stop(struct fixture *fixture)
 {
-    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .cpu = true};
+    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .wanted[WORKLOAD_CPU] = true};
     struct source_config config = {.peer = "the destination",
                                    .share_ram = true,
                                    .timeout_ns = TIMEOUT_NS,

@@ -50,7 +50,7 @@ static void *migrate(void *argument)
 
 static void set_up(struct fixture *fixture)
 {
-    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .cpu = true};
+    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .wanted[WORKLOAD_CPU] = true};
     struct source_config config = {.peer = "the destination",
                                    .timeout_ns = TIMEOUT_NS,
                                    .message_timeout_ns = TIMEOUT_NS,

@@ -11,7 +11,7 @@ M64 = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
 MULTIPLIER = 0x9FB21C651E98DF25
 MODULUS = 2147483647
-DMA, MEMORY, CPU, UART, EDU = 1, 2, 3, 5, 6
+DMA, MEMORY, CPU, UART, EDU, TALLY = 1, 2, 3, 5, 6, 7
 
 
 def mix(x):
@@ -203,6 +203,22 @@ def edu(seed, slot_number, counts):
     return [out[n] for n in counts]
 
 
+def tally(seed, slot_number, counts):
+    s = chain = chain_seed(seed, TALLY, slot_number, 0)
+    held, additions = 0, 0
+    out = {0: chain}
+    for i in range(max(counts)):
+        r = mix((s + GOLDEN * (i + 1)) & M64)
+        count = 1 + (r >> 8) % 8
+        numbers = [mix((r + j + 1) & M64) >> 40 for j in range(count)]
+        threshold = held + sum(numbers[: (r >> 16) % count + 1])
+        held += sum(numbers)
+        additions += count
+        chain = enter(chain, digest([held, threshold, additions], i))
+        out[i + 1] = chain
+    return [out[n] for n in counts]
+
+
 COUNTS = [0, 1, 64, 257, 700]
 
 # workload, seed, device, index, parameter, avx2, queues, memory_size, window_size
@@ -225,6 +241,8 @@ CASES = [
     (UART, 0xDEADBEEFCAFEF00D, 31, 1, 0, 0, 0, 0, 0, 0),
     (EDU, 1, 1, 0, 0, 0, 0, 0, 0, 0),
     (EDU, 0xDEADBEEFCAFEF00D, 31, 0, 0, 0, 0, 0, 0, 0),
+    (TALLY, 1, 1, 0, 0, 0, 0, 0, 0, 0),
+    (TALLY, 0xDEADBEEFCAFEF00D, 31, 0, 0, 0, 0, 0, 0, 0),
     # A peer: areas of 32 bytes, of a page each, and a window with no room for any.
     (DMA, 1, 1, 1, 8, 0, 2, 2 * 8 * 4096, 2048, 2048),
     (DMA, 3, 2, 0, 4, 0, 1, 0, 4096, 1 << 20),
@@ -241,6 +259,8 @@ def digests(case):
         return memory(seed, index, parameter, COUNTS)
     if workload == EDU:
         return edu(seed, device, COUNTS)
+    if workload == TALLY:
+        return tally(seed, device, COUNTS)
     if workload == UART:
         return uart(seed, device, index, COUNTS)
     return cpu(seed, index, avx2, COUNTS)

@@ -15,15 +15,16 @@ static void set_up(void)
 
     plan = (struct proof_plan){
         .vcpus = 2,
-        .dma = true,
-        .memory = true,
-        .cpu = true,
-        .clock = true,
+        .wanted[WORKLOAD_DMA] = true,
+        .wanted[WORKLOAD_MEMORY] = true,
+        .wanted[WORKLOAD_CPU] = true,
+        .wanted[WORKLOAD_CLOCK] = true,
         .avx2 = true,
         .dma_depth = 16,
         .memory_size = 5 * 4096 + 4095,
         .device_count = 2,
-        .device = {{.slot = 2, .queues = 1}, {.slot = 3, .queues = 2}},
+        .device = {{.workload = WORKLOAD_DMA, .slot = 2, .chains = 1},
+                   {.workload = WORKLOAD_DMA, .slot = 3, .chains = 2}},
     };
     memset(&snapshot, 0, sizeof(snapshot));
     snapshot.state = PROGRESS_RUNNING;
@@ -87,7 +88,7 @@ Test(chains, impossible_plans_are_refused)
 {
     struct proof_chain chain[PROGRESS_CHAINS_MAX];
 
-    plan.device[1].queues = 1u << 31;
+    plan.device[1].chains = 1u << 31;
     cr_expect_eq(proof_plan_chains(&plan, chain, &error), -1);
     cr_expect(strstr(error.text, "256 chains"), "%s", error.text);
     set_up();

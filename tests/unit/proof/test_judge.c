@@ -25,14 +25,15 @@ static void set_up(void)
     plan = (struct proof_plan){
         .seed = 11,
         .vcpus = 1,
-        .dma = true,
-        .memory = true,
-        .cpu = true,
-        .clock = true,
+        .wanted[WORKLOAD_DMA] = true,
+        .wanted[WORKLOAD_MEMORY] = true,
+        .wanted[WORKLOAD_CPU] = true,
+        .wanted[WORKLOAD_CLOCK] = true,
         .dma_depth = 8,
         .memory_size = 16384,
         .device_count = 1,
-        .device[0] = {.slot = 5, .index = 3, .queues = 2, .memory_size = 1 << 20, .window_size = 4096},
+        .device[0] =
+            {.workload = WORKLOAD_DMA, .slot = 5, .index = 3, .chains = 2, .memory_size = 1 << 20, .window_size = 4096},
     };
     memset(&snapshot, 0, sizeof(snapshot));
     count = proof_plan_chains(&plan, snapshot.chain, &error);
@@ -54,7 +55,7 @@ static void restart_with_peers(void)
     int count;
 
     tear_down();
-    plan.memory = plan.cpu = plan.clock = false;
+    plan.wanted[WORKLOAD_MEMORY] = plan.wanted[WORKLOAD_CPU] = plan.wanted[WORKLOAD_CLOCK] = false;
     plan.dma_p2p = plan.dma_p2p_required = true;
     plan.device_count = 2;
     plan.device[1] = plan.device[0];
@@ -381,7 +382,7 @@ Test(judge, the_leading_workload_does_what_was_asked_for)
 {
     proof_judge_free(judge);
     plan.operations = 501;
-    plan.device[0].queues = 2;
+    plan.device[0].chains = 2;
     cr_assert(judge = proof_judge_new(&plan, event_log, BUDGET_NS, &error));
     work(501);
     snapshot.chain[MEMORY].operations = 3; /* not of the leading workload */

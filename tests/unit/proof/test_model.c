@@ -16,23 +16,20 @@ static struct proof_model *new_model(const struct golden *row)
     struct proof_plan plan = {
         .seed = row->seed,
         .vcpus = 64,
-        .dma = true,
+        .wanted[WORKLOAD_DMA] = true,
         .avx2 = row->avx2,
         .dma_depth = row->parameter,
-        .uart_count = 1,
-        .uarts[0] = {.slot = row->device, .ports = 2},
-        .edu_count = 1,
-        .edu_device[0] = {.slot = row->device},
         .dma_p2p = row->peer_window,
         .device_count = row->peer_window ? 4 : 1,
-        .device[0] = {.slot = row->device,
-                      .queues = row->queues,
+        .device[0] = {.workload = row->workload,
+                      .slot = row->device,
+                      .chains = row->workload == WORKLOAD_DMA ? row->queues : row->index + 1u,
                       .memory_size = row->memory_size,
                       .window_size = row->window_size},
         /* The peer of a device is the next that has a window. */
-        .device[1] = {.slot = 40, .queues = 1},
-        .device[2] = {.slot = 41, .queues = 3, .window_size = row->peer_window},
-        .device[3] = {.slot = 42, .queues = 1, .window_size = 8},
+        .device[1] = {.workload = WORKLOAD_DMA, .slot = 40, .chains = 1},
+        .device[2] = {.workload = WORKLOAD_DMA, .slot = 41, .chains = 3, .window_size = row->peer_window},
+        .device[3] = {.workload = WORKLOAD_DMA, .slot = 42, .chains = 1, .window_size = 8},
     };
     struct proof_chain chain = {
         .workload = row->workload,
@@ -83,7 +80,7 @@ Test(model, does_not_go_back)
 
 Test(model, a_clock_has_no_digest)
 {
-    struct proof_plan plan = {.vcpus = 1, .clock = true};
+    struct proof_plan plan = {.vcpus = 1, .wanted[WORKLOAD_CLOCK] = true};
     struct proof_chain chain = {.workload = WORKLOAD_CLOCK};
     struct proof_model *model = proof_model_new(&plan, &chain, NULL);
 
@@ -102,8 +99,9 @@ static void expect_refused(const struct proof_plan *plan, struct proof_chain cha
 
 Test(model, refuses_chains_that_cannot_be)
 {
-    struct proof_plan plan = {
-        .vcpus = 1, .device_count = 1, .device[0] = {.slot = 3, .queues = 2, .window_size = 4096}};
+    struct proof_plan plan = {.vcpus = 1,
+                              .device_count = 1,
+                              .device[0] = {.workload = WORKLOAD_DMA, .slot = 3, .chains = 2, .window_size = 4096}};
 
     expect_refused(&plan, (struct proof_chain){.workload = WORKLOAD_DMA, .device = 4, .parameter = 1}, "slot 4");
     expect_refused(&plan, (struct proof_chain){.workload = WORKLOAD_DMA, .device = 3, .index = 2, .parameter = 1},

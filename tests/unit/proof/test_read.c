@@ -103,7 +103,7 @@ Test(read, refuses_nonsense)
     area.chain[1].workload = 0;
     expect_refused("workload 0");
     area.chain[1].workload = 7;
-    expect_refused("workload 7");
+    expect_refused("workload 8");
     area.chain[0].device = 32;
     expect_refused("slot 32");
 }

@@ -7,8 +7,11 @@
 
 #define BUDGET_NS 60000000000ull
 
-static const struct proof_plan plan = {
-    .seed = 3, .vcpus = 1, .edu = true, .edu_count = 1, .edu_device[0] = {.slot = 6, .index = 1}};
+static const struct proof_plan plan = {.seed = 3,
+                                       .vcpus = 1,
+                                       .wanted[WORKLOAD_EDU] = true,
+                                       .device_count = 1,
+                                       .device[0] = {.workload = WORKLOAD_EDU, .slot = 6, .index = 1, .chains = 1}};
 static struct proof_model *model;
 static struct proof_snapshot snapshot;
 static struct proof_chain *const chain = &snapshot.chain[0];
