@@ -270,7 +270,7 @@ Test(guest_rules, finds_wrong_data_of_an_operation)
 
     boot((struct board_wishes){.vcpus = 1, .wanted[WORKLOAD_DMA] = true, .dma_depth = 4}, "test:queues=1");
     run_to(50);
-    stream = reach(vcpu(0)->streams, sizeof(*stream));
+    stream = reach(vcpu(0)->work, sizeof(*stream));
     slot = reach(stream->slot, 4 * sizeof(*slot));
     for (unsigned int i = 0; i < 4; i++)
         *(uint8_t *)reach((uint8_t *)slot[i].expected + 4095, 1) ^= 1;
@@ -296,7 +296,7 @@ Test(guest_rules, finds_a_lost_interrupt)
     boot((struct board_wishes){.vcpus = 1, .wanted[WORKLOAD_DMA] = true, .dma_depth = 4}, "test:queues=1");
     run_to(50);
     /* All that come from now on are counted nowhere. */
-    stream = reach(vcpu(0)->streams, sizeof(*stream));
+    stream = reach(vcpu(0)->work, sizeof(*stream));
     ((struct dma_board_device *)reach(stream->board, sizeof(*stream->board)))->access.interrupts[0] = NULL;
     stream->queue.interrupts = 0;
     expect_rule("guest/interrupt-lost", "device 1 queue 0 operation ");
@@ -308,7 +308,7 @@ Test(guest_rules, finds_an_interrupt_number_that_jumps)
 
     boot((struct board_wishes){.vcpus = 1, .wanted[WORKLOAD_DMA] = true, .dma_depth = 4}, "test:queues=1");
     run_to(50);
-    stream = reach(vcpu(0)->streams, sizeof(*stream));
+    stream = reach(vcpu(0)->work, sizeof(*stream));
     stream->queue.interrupt_sequence -= 2;
     expect_rule("guest/interrupt-sequence", "device 1 queue 0 operation ");
 }

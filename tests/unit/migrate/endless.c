@@ -137,7 +137,7 @@ static void set_up_device(struct fixture *fixture)
 /* A migration as far as the source takes it, by this destination: until END or CANCELLED. Returns which came. */
 static enum stream_type run(struct fixture *fixture, bool endless, bool pre_copy)
 {
-    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .cpu = true};
+    struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .wanted[WORKLOAD_CPU] = true};
     struct source_config config = {.peer = "the destination",
                                    .device_count = 1,
                                    .pre_copy = pre_copy,
