@@ -102,7 +102,7 @@ Test(read, refuses_nonsense)
     expect_refused("TSC");
     area.chain[1].workload = 0;
     expect_refused("workload 0");
-    area.chain[1].workload = 7;
+    area.chain[1].workload = 8;
     expect_refused("workload 8");
     area.chain[0].device = 32;
     expect_refused("slot 32");
