@@ -9,7 +9,7 @@
 #include "stopcopy/tally_device.h"
 
 #define NUMBERS_MAX 8u
-#define INTERRUPT_LOST_NS 2000000000ull /* of the time in which the vCPU was seen to run */
+#define INTERRUPT_LOST_NS 6000000000ull /* of the time in which the vCPU was seen to run */
 
 struct tally {
     struct device_work work; /* first */
@@ -126,7 +126,7 @@ static void watch(struct tally *tally, uint64_t now)
         return;
     check_registers(tally);
     guest_fail(tally->chain.guest, "guest/interrupt-lost", 1, 0,
-               "device %u operation %lu: the threshold was reached for 2 s, with no interrupt",
+               "device %u operation %lu: the threshold was reached for 6 s, with no interrupt",
                tally->access.device.slot, tally->chain.operations);
 }
 
