@@ -2,6 +2,7 @@
 if HAVE_CRITERION
 DEVICE_E2E_SOURCES = \
 	tests/e2e/device/client.c tests/e2e/device/client.h \
+	tests/e2e/device/client_access.c tests/e2e/device/client_message.c tests/e2e/device/client_migration.c \
 	tests/e2e/device/client_queue.c
 DEVICE_E2E_LIBS = libcommon.a $(CRITERION_LIBS) -lm
 DEVICE_E2E_TESTS = \
