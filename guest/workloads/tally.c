@@ -158,6 +158,7 @@ static bool step(struct vcpu *vcpu, struct device_work *work)
         return false;
     }
     end(tally, taken);
+    begin(tally); /* at once: a stop should find something under way */
     return true;
 }
 
