@@ -8,8 +8,8 @@
 #define IMAGE_PATH_MAX 4096
 
 /*
- * The path of the guest's image: as given, else $STOPCOPY_GUEST, else that of the build tree that this program runs from,
- * else the installed one.
+ * The path of the guest's image: as given, else $STOPCOPY_GUEST, else that of the build tree or of the installed tree that
+ * this program runs from, else the one that was installed.
  */
 int image_find(const char *given, char path[static IMAGE_PATH_MAX], struct error *error);
 
