@@ -234,7 +234,10 @@ int main(int argc, char **argv)
     static const struct argp argp = {
         .options = options,
         .parser = parse_option,
-        .doc = "A reference device for the migration of passed-through devices, served over vfio-user.",
+        .doc = "A reference device for the migration of passed-through devices, served over vfio-user.\v"
+               "Examples:\n"
+               "  stopcopy-device --socket /run/user/1000/a.sock --queues 2\n"
+               "  stopcopy-device --socket a.sock --fault read-short,byte=4096",
     };
     struct arguments arguments = {.server = {.fd = -1, .listening = listening, .dropped = dropped}};
     struct error error = ERROR_INIT;

@@ -207,7 +207,11 @@ static const struct argp argp = {
         "Tries the rules of the uAPI on one device, without KVM and without a guest.\v"
         "DEVICE is test[:KEY=VALUE,...], vfio-user:SOCKET or vfio:BDF. What it held is lost: it is saved, loaded and "
         "reset. Exit status: 0 every rule that applies held; 1 a must was broken; 7 nothing is broken, and a must "
-        "could not be tried; 2 the command line is wrong or the device cannot be opened.",
+        "could not be tried; 2 the command line is wrong or the device cannot be opened.\n\n"
+        "Examples:\n"
+        "  stopcopy check test\n"
+        "  stopcopy check vfio-user:/run/a.sock --skip 'reset/*' --report json:check.json\n"
+        "  stopcopy check --explain fsm/pairs",
 };
 
 /* A socket that is not there yet, or that the server before left behind. */

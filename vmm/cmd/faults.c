@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* stopcopy faults: the table, for a person, for docs/faults.md and for the tests. */
+#include <argp.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -107,18 +108,59 @@ static void print_markdown(void)
         print_bug(bug);
 }
 
+enum form {
+    FORM_TEXT,
+    FORM_JSON = 0x100,
+    FORM_MARKDOWN,
+};
+
+static const struct argp_option options[] = {
+    {"json", FORM_JSON, NULL, 0, "Print a JSON array instead of text", 0},
+    {"markdown", FORM_MARKDOWN, NULL, 0, "Print the page docs/faults.md instead of text", 0},
+    {0},
+};
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+    enum form *form = state->input;
+
+    switch (key) {
+    case FORM_JSON:
+    case FORM_MARKDOWN:
+        *form = (enum form)key;
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_error(state, "'%s' is not an option", argument);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    .options = options,
+    .parser = parse_option,
+    .doc = "Lists the faults that can be put in on purpose, and the finding that each must lead to.\v"
+           "Examples:\n"
+           "  stopcopy faults\n"
+           "  stopcopy migrate --device test --fault page-not-sent\n"
+           "  stopcopy check test:fault=truncated-accepted",
+};
+
 int cmd_faults(int argc, char **argv)
 {
-    if (argc == 2 && !strcmp(argv[1], "--json"))
-        return print_json();
-    if (argc == 2 && !strcmp(argv[1], "--markdown")) {
-        print_markdown();
-        return STATUS_INTACT;
-    }
-    if (argc > 1) {
-        fprintf(stderr, "stopcopy %s takes --json or --markdown, and no other arguments\n", argv[0]);
+    static char name[] = "stopcopy faults";
+    enum form form = FORM_TEXT;
+
+    argv[0] = name;
+    argp_err_exit_status = STATUS_USAGE;
+    if (argp_parse(&argp, argc, argv, 0, NULL, &form))
         return STATUS_USAGE;
-    }
-    print_text();
+    if (form == FORM_JSON)
+        return print_json();
+    if (form == FORM_MARKDOWN)
+        print_markdown();
+    else
+        print_text();
     return STATUS_INTACT;
 }

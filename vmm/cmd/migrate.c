@@ -371,7 +371,10 @@ int cmd_migrate(int argc, char **argv)
                       "Boots a guest in one VMM process, migrates it to a second one while it works, and proves "
                       "that its work went on intact.\v"
                       "Examples:\n  stopcopy migrate --device test\n"
-                      "  stopcopy migrate --device vfio-user:/run/a.sock,to=vfio-user:/run/b.sock --repeat 10",
+                      "  stopcopy migrate --device test:features=stop-copy+p2p+pre-copy --mode pre-copy\n"
+                      "  stopcopy migrate --device test --repeat 10 --report html:report.html\n"
+                      "  stopcopy migrate --device vfio-user:/run/a.sock,to=vfio-user:/run/b.sock\n"
+                      "  stopcopy migrate --device vfio:0000:3b:00.2,to=vfio:0000:3b:00.3",
                       &chain.options);
 
     if (status)

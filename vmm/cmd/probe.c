@@ -77,7 +77,10 @@ static const struct argp argp = {
     .parser = parse_option,
     .args_doc = "DEVICE",
     .doc = "Prints what a device is and supports, and what is missing for its migration.\v"
-           "DEVICE is test[:KEY=VALUE,...], vfio-user:SOCKET or vfio:BDF. Nothing of the device is changed.",
+           "DEVICE is test[:KEY=VALUE,...], vfio-user:SOCKET or vfio:BDF. Nothing of the device is changed.\n\n"
+           "Examples:\n"
+           "  stopcopy probe test\n"
+           "  stopcopy probe vfio:0000:3b:00.2 --json",
 };
 
 static const char *yes(bool is_true)

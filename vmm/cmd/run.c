@@ -94,7 +94,8 @@ int cmd_run(int argc, char **argv)
     struct event_expectation expectation = {.guest = true};
     int status = options_parse(argc, argv, OPTIONS_GUEST,
                                "Boots the guest, runs its workload to the end and verifies it; nothing is migrated.\v"
-                               "Example:\n  stopcopy run --device test --ops 20000",
+                               "Examples:\n  stopcopy run --device test --ops 20000\n"
+                               "  stopcopy run --workload cpu --workload memory,size=64M --ops 500",
                                &one.options);
 
     if (status)
@@ -179,7 +180,8 @@ int cmd_dest(int argc, char **argv)
     struct channel_address address;
     int status = options_parse(argc, argv, OPTIONS_FROM | OPTIONS_TRANSFER,
                                "Receives a guest from stopcopy source, runs it to its end and verifies it.\v"
-                               "Example:\n  stopcopy dest --device test --from unix:/run/user/1000/move.sock",
+                               "Examples:\n  stopcopy dest --device test --from unix:/run/user/1000/move.sock\n"
+                               "  stopcopy dest --device test --from file:guest.saved",
                                &one.options);
 
     if (status)

@@ -109,7 +109,10 @@ static const struct argp argp = {
            "  size                  print the estimated size of the stream\n"
            "  precopy-info          print the bytes left in PRE_COPY\n"
            "  reset                 reset the device\n"
-           "A state may also be a number.",
+           "A state may also be a number.\n\n"
+           "Examples:\n"
+           "  stopcopy state test get set STOP_COPY\n"
+           "  stopcopy state test save state.bin load state.bin",
 };
 
 /* Before anything is done to the device. */
