@@ -6,10 +6,13 @@ tests_e2e_socket_pair_SOURCES = tests/e2e/socket-pair.c
 E2E_TESTS = \
 	tests/e2e/by-hand.sh \
 	tests/e2e/check.sh \
+	tests/e2e/completion.sh \
 	tests/e2e/errors.sh \
 	tests/e2e/faults.sh \
 	tests/e2e/hurt.sh \
 	tests/e2e/inspect.sh \
+	tests/e2e/install.sh \
+	tests/e2e/man.sh \
 	tests/e2e/migrate.sh \
 	tests/e2e/p2p.sh \
 	tests/e2e/precopy.sh \
