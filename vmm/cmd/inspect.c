@@ -76,8 +76,10 @@ static const struct argp argp = {
     .args_doc = "FILE",
     .doc = "Says what is in a stream that was saved in a file, and what is wrong with it, without trusting it.\v"
            "FILE is a migration's, as stopcopy source --to file:FILE makes it, or a device's own, as stopcopy state "
-           "DEVICE "
-           "save FILE does. Exit status: 0 nothing is wrong; 1 something is; 2 it cannot be read.",
+           "DEVICE save FILE does. Exit status: 0 nothing is wrong; 1 something is; 2 it cannot be read.\n\n"
+           "Examples:\n"
+           "  stopcopy inspect guest.saved --records\n"
+           "  stopcopy inspect guest.saved --extract parts",
 };
 
 static uint64_t number(const json_t *object, const char *name)
