@@ -9,6 +9,7 @@ MAN_PAGES = \
 	docs/man/stopcopy-dest.1 \
 	docs/man/stopcopy-device.1 \
 	docs/man/stopcopy-faults.1 \
+	docs/man/stopcopy-inspect.1 \
 	docs/man/stopcopy-migrate.1 \
 	docs/man/stopcopy-probe.1 \
 	docs/man/stopcopy-run.1 \
@@ -37,4 +38,4 @@ uninstall-hook:
 dist_doc_DATA = README.md \
 	docs/by-hand.md docs/check.md docs/device.md docs/faults.md docs/guest.md docs/interoperability.md \
 	docs/kernel-vfio.md docs/lab.md docs/report.md docs/report.schema.json docs/rules.md docs/stream.md docs/vfio-user.md \
-	docs/writing-a-device.md
+	docs/writing-a-device.md docs/writing-a-guest-driver.md

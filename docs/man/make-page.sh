@@ -4,6 +4,7 @@
 # PROGRAMS is the folder that stopcopy and stopcopy-device are in. Lines of the text that are replaced:
 #   @SYNOPSIS@  the usage      @OPTIONS@   a paragraph for each option
 #   @EXAMPLES@  the examples   @COMMANDS@  of `stopcopy --help`, a paragraph for each command
+#   @ACTIONS@   of `stopcopy state`, a paragraph for each
 #   @RULES@  the rules of ../guest.md, a paragraph for each
 #   @INCLUDE FILE@  a file beside the text
 set -eu
@@ -57,7 +58,7 @@ function after(words) {
     return words
 }
 
-function read_help(    i, words, at) {
+function read_help(    i, words, at, action, said) {
     synopsis = line[1]
     sub(/^Usage: /, "", synopsis)
     for (i = 2; i <= NR; i++) {
@@ -79,6 +80,19 @@ function read_help(    i, words, at) {
             at = match(words, / +/)
             commands = commands paragraph("\\fBstopcopy\\-" substr(words, 1, at - 1) "\\fR(1)", \
                 after(words))
+        } else if (words ~ /^  [a-z]/) {
+            # "  set STATE  go to each", the rest of what it says in the lines below.
+            sub(/^ +/, "", words)
+            at = match(words, /  +/)
+            action = "\\fB" roff(substr(words, 1, at - 1)) "\\fR"
+            said = substr(words, at)
+            sub(/^ +/, "", said)
+            while (line[i + 1] ~ /^    /) {
+                words = line[++i]
+                sub(/^ +/, "", words)
+                said = said " " words
+            }
+            actions = actions paragraph(action, said)
         } else if (!words) {
             in_commands = 0
         }
@@ -105,6 +119,8 @@ function print_file(file,    words) {
             printf "%s", options
         else if (words == "@COMMANDS@")
             printf "%s", commands
+        else if (words == "@ACTIONS@")
+            printf "%s", actions
         else if (words == "@EXAMPLES@")
             printf ".EX\n%s.EE\n", examples
         else if (words == "@RULES@")

@@ -73,6 +73,12 @@ keys=$("$stopcopy" probe test:no-such-key=1 2>&1 | sed -n 's/.*; there are //p' 
 [ -n "$keys" ] || fail "stopcopy probe does not name the keys"
 offers_only "stopcopy probe test:" $(printf '%s= ' $keys)
 
+# What else the programs have lists of.
+list_after() { sed -n "s/.*$1//p" | sed 's/,/ /g;s/ and / /'; }
+offers_only "stopcopy run --workload " $("$stopcopy" run --workload none-such 2>&1 | list_after "is none of " | head -n 1)
+offers_only "stopcopy state test " $("$stopcopy" state test none-such 2>&1 | list_after "; there are ")
+offers_only "stopcopy-device --model " $("$device_server" --list | sed -n 's/^\([a-z][a-z0-9-]*\) .*/\1/p')
+
 # Faults: all that there are.
 faults=$("$stopcopy" faults | sed -n 's/^\([a-z0-9-]*\).*/\1/p' | sort -u)
 [ -n "$faults" ] || fail "stopcopy faults lists none"

@@ -18,6 +18,11 @@ for page in "$top_builddir"/docs/man/*.1; do
     [ -f "$root/opt/stopcopy/share/man/man1/$(basename "$page")" ] || fail "$page is not installed"
 done
 
+for page in "$top_srcdir"/docs/*.md; do
+    [ -f "$root/opt/stopcopy/share/doc/stopcopy/$(basename "$page")" ] ||
+        fail "docs/$(basename "$page") is not installed: list it in docs/local.mk"
+done
+
 # From there, and from a folder where neither the build tree nor PATH helps: it finds its device server and its guest.
 installed=$root/opt/stopcopy/bin/stopcopy
 (cd "$scratch" && PATH=/usr/bin:/bin expect 0 "the installed stopcopy migrates" env -u STOPCOPY_GUEST -u STOPCOPY_DEVICE \
