@@ -7,6 +7,7 @@ DEVICE_E2E_SOURCES = \
 DEVICE_E2E_LIBS = libcommon.a $(CRITERION_LIBS) -lm
 DEVICE_E2E_TESTS = \
 	tests/e2e/device/features_test \
+	tests/e2e/device/golden_test \
 	tests/e2e/device/interrupts_test \
 	tests/e2e/device/migration_test \
 	tests/e2e/device/operations_test \
@@ -20,6 +21,16 @@ TESTS += $(DEVICE_E2E_TESTS)
 tests_e2e_device_features_test_SOURCES = tests/e2e/device/features_test.c $(DEVICE_E2E_SOURCES)
 tests_e2e_device_features_test_CFLAGS = $(UNIT_CFLAGS)
 tests_e2e_device_features_test_LDADD = $(DEVICE_E2E_LIBS)
+tests_e2e_device_golden_test_SOURCES = \
+	tests/e2e/device/golden_test.c tests/e2e/device/golden.h $(DEVICE_E2E_SOURCES)
+tests_e2e_device_golden_test_CFLAGS = $(UNIT_CFLAGS)
+tests_e2e_device_golden_test_LDADD = $(DEVICE_E2E_LIBS)
+# Made what the golden test loads, once: see tests/golden/README.
+EXTRA_PROGRAMS += tests/e2e/device/golden_make
+tests_e2e_device_golden_make_SOURCES = \
+	tests/e2e/device/golden_make.c tests/e2e/device/golden.h $(DEVICE_E2E_SOURCES)
+tests_e2e_device_golden_make_CFLAGS = $(UNIT_CFLAGS)
+tests_e2e_device_golden_make_LDADD = $(DEVICE_E2E_LIBS)
 tests_e2e_device_interrupts_test_SOURCES = tests/e2e/device/interrupts_test.c $(DEVICE_E2E_SOURCES)
 tests_e2e_device_interrupts_test_CFLAGS = $(UNIT_CFLAGS)
 tests_e2e_device_interrupts_test_LDADD = $(DEVICE_E2E_LIBS)
@@ -42,3 +53,8 @@ tests_e2e_device_tally_test_SOURCES = tests/e2e/device/tally_test.c $(DEVICE_E2E
 tests_e2e_device_tally_test_CFLAGS = $(UNIT_CFLAGS)
 tests_e2e_device_tally_test_LDADD = $(DEVICE_E2E_LIBS) $(ISAL_LIBS)
 endif
+EXTRA_DIST += \
+	tests/golden/README \
+	tests/golden/dma.state tests/golden/dma-contents.state tests/golden/dma-in-flight.state \
+	tests/golden/dma-interrupt.state tests/golden/dma-pre-copy.state \
+	tests/golden/tally.state tests/golden/uart.state tests/golden/uart-masked.state
