@@ -27,6 +27,7 @@ tests_e2e_device_golden_test_CFLAGS = $(UNIT_CFLAGS)
 tests_e2e_device_golden_test_LDADD = $(DEVICE_E2E_LIBS)
 # Made what the golden test loads, once: see tests/golden/README.
 EXTRA_PROGRAMS += tests/e2e/device/golden_make
+CLEANFILES += tests/e2e/device/golden_make
 tests_e2e_device_golden_make_SOURCES = \
 	tests/e2e/device/golden_make.c tests/e2e/device/golden.h $(DEVICE_E2E_SOURCES)
 tests_e2e_device_golden_make_CFLAGS = $(UNIT_CFLAGS)
