@@ -14,17 +14,19 @@
  * needs more than 36 bits. All are within 39 bits and clear of the addresses of interrupts at 0xfee00000.
  */
 static const uint64_t range_iova[BENCH_RANGES_MAX] = {0x00101000, 0x80000000, 0x140200000, 0x2000001000};
+#define PEER_IOVA UINT64_C(0x70000000)
+#define MAPPED_SIZE ((BENCH_RANGES_MAX + 1) * (size_t)BENCH_RANGE_SIZE) /* with the peer's, which is the last */
 
 static int make_memory(struct bench *bench, struct error *error)
 {
     bench->memory_size = (size_t)BENCH_RANGES_MAX * BENCH_RANGE_SIZE;
     bench->memory_fd = memfd_create("stopcopy-check", MFD_CLOEXEC);
-    if (bench->memory_fd < 0 || ftruncate(bench->memory_fd, (off_t)bench->memory_size) < 0)
-        return error_set(error, errno, "memory of %zu bytes for the device", bench->memory_size);
-    bench->memory = mmap(NULL, bench->memory_size, PROT_READ | PROT_WRITE, MAP_SHARED, bench->memory_fd, 0);
+    if (bench->memory_fd < 0 || ftruncate(bench->memory_fd, MAPPED_SIZE) < 0)
+        return error_set(error, errno, "memory of %zu bytes for the device", MAPPED_SIZE);
+    bench->memory = mmap(NULL, MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, bench->memory_fd, 0);
     if (bench->memory == MAP_FAILED) {
         bench->memory = NULL;
-        return error_set(error, errno, "memory of %zu bytes for the device", bench->memory_size);
+        return error_set(error, errno, "memory of %zu bytes for the device", MAPPED_SIZE);
     }
     return 0;
 }
@@ -87,6 +89,33 @@ int bench_unmap(struct bench *bench, struct error *error)
             range->mapped = false;
     }
     return result;
+}
+
+int bench_map_peer(struct bench *bench, bool told, struct error *error)
+{
+    const struct vfio_device_ops *ops = bench->device->ops;
+    struct bench_range *peer = &bench->peer;
+
+    *peer = (struct bench_range){.iova = PEER_IOVA,
+                                 .size = BENCH_RANGE_SIZE,
+                                 .host = bench->memory + bench->memory_size,
+                                 .offset = bench->memory_size};
+    if ((told ? ops->dma_map_peer : ops->dma_map)(bench->device, peer->iova, peer->size, peer->host, bench->memory_fd,
+                                                  peer->offset, true, error) < 0)
+        return -1;
+    peer->mapped = true;
+    return 0;
+}
+
+void *bench_allocate_peer(struct bench *bench, size_t size, uint64_t *iova)
+{
+    struct bench_range *peer = &bench->peer;
+
+    if (peer->size - peer->used < size)
+        return NULL;
+    *iova = peer->iova + peer->used;
+    peer->used += size;
+    return peer->host + (*iova - peer->iova);
 }
 
 struct bench_range *bench_range_of(struct bench *bench, uint64_t iova)
@@ -275,6 +304,8 @@ void bench_close(struct bench *bench)
 {
     bench_unbind_interrupts(bench, NULL);
     bench_unmap(bench, NULL);
+    if (bench->peer.mapped)
+        bench->device->ops->dma_unmap(bench->device, bench->peer.iova, bench->peer.size, NULL);
     bench_free(bench);
 }
 
@@ -283,7 +314,7 @@ void bench_free(struct bench *bench)
     for (unsigned int i = 0; i < BENCH_VECTORS_MAX; i++)
         io_close(&bench->eventfd[i]);
     if (bench->memory)
-        munmap(bench->memory, bench->memory_size);
+        munmap(bench->memory, MAPPED_SIZE);
     bench->memory = NULL;
     io_close(&bench->memory_fd);
 }

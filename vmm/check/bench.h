@@ -49,6 +49,8 @@ struct bench {
     struct bench_range range[BENCH_RANGES_MAX];
     unsigned int range_count;
     unsigned int next_range; /* where the next allocation goes */
+    /* What stands for a BAR of another device: bench_map_peer(). No part of what is logged or watched; size 0: none. */
+    struct bench_range peer;
 
     struct bench_bar bar[BENCH_BARS];
     uint32_t irq_index; /* VFIO_PCI_MSIX_IRQ_INDEX, else MSI, else INTX */
@@ -85,6 +87,12 @@ struct bench_range *bench_range_of(struct bench *bench, uint64_t iova);
 void *bench_allocate(struct bench *bench, size_t size, uint64_t *iova);
 int bench_map(struct bench *bench, struct error *error);
 int bench_unmap(struct bench *bench, struct error *error);
+/*
+ * Maps memory that the device is to take for another device's BAR, where told (dma_map_peer; else it is memory like any
+ * other), for work that is opened afterwards. Taken away by bench_close().
+ */
+int bench_map_peer(struct bench *bench, bool told, struct error *error);
+void *bench_allocate_peer(struct bench *bench, size_t size, uint64_t *iova);
 /* The device wrote [iova, iova + size), as its work tells. */
 void bench_mark_written(struct bench *bench, uint64_t iova, uint64_t size);
 void bench_clear_written(struct bench *bench);

@@ -35,6 +35,7 @@ struct check_context {
     uint64_t flags; /* VFIO_MIGRATION_*, 0: no migration */
     bool dma_logging;
     bool can_reset;    /* VFIO_DEVICE_FLAGS_RESET */
+    bool tells_peers;  /* a mapping can be told to be of another device's BAR: dma_map_peer */
     uint32_t declares; /* CHECK_DECLARES_* */
 
     uint64_t seed;

@@ -13,6 +13,7 @@ extern const struct check_group check_load_group;
 extern const struct check_group check_reset_group;
 extern const struct check_group check_device_group;
 extern const struct check_group check_stop_group;
+extern const struct check_group check_p2p_group;
 extern const struct check_group check_dirty_group;
 extern const struct check_group check_guest_group;
 extern const struct check_group check_race_group;

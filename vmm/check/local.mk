@@ -22,10 +22,12 @@ libvmm_a_SOURCES += \
 	vmm/check/runner.c vmm/check/runner.h \
 	vmm/check/traffic.c vmm/check/traffic.h \
 	vmm/check/log_reader.c vmm/check/log_reader.h \
-	vmm/check/rules_dirty.c vmm/check/rules_guest.c vmm/check/rules_nomem.c vmm/check/rules_race.c \
+	vmm/check/rules_dirty.c vmm/check/rules_guest.c vmm/check/rules_nomem.c vmm/check/rules_p2p.c \
+	vmm/check/rules_race.c \
 	vmm/check/rules_stop.c \
 	vmm/check/bench.c vmm/check/bench.h vmm/check/bench_config.c vmm/check/bench_interrupt.c \
-	vmm/check/work.c vmm/check/work.h vmm/check/work_dma.c vmm/check/work_uart.c \
+	vmm/check/work.c vmm/check/work.h vmm/check/work_dma.c vmm/check/work_edu.c \
+	vmm/check/work_uart.c \
 	vmm/check/workplace.c vmm/check/workplace.h \
 	vmm/check/stop_watch.c vmm/check/stop_watch.h \
 	$(GUEST_DRIVERS)

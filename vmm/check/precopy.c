@@ -16,6 +16,7 @@
 #define RUNNING VFIO_DEVICE_STATE_RUNNING
 #define PIECE 65536u
 /* A device that changes its state faster than it is read has no end in PRE_COPY. */
+#define BEGINNINGS 20u
 #define PRE_COPY_BYTES_MAX ((size_t)32 << 20)
 
 /* What the specification of vfio-user has no message for. */
@@ -241,15 +242,22 @@ out:
 
 static int run_dirty_bytes(struct check_context *context, struct check_result *result, struct error *error)
 {
-    struct vfio_precopy_info info;
+    struct vfio_precopy_info info = {.dirty_bytes = 0};
+    uint64_t least = UINT64_MAX;
 
     if (lacks_estimates(context, result))
         return 0;
-    if (check_go(context, PRE_COPY, error) < 0 || get_info(context, &info, error) < 0)
-        return -1;
-    check_expect(result, "dirty_bytes is 0 before any data was read");
-    if (info.dirty_bytes)
-        check_broken(result, "%llu", (unsigned long long)info.dirty_bytes);
+    /* A device that changes by itself may have done so before it is asked. */
+    for (unsigned int i = 0; i < BEGINNINGS && least; i++) {
+        if (check_settle(context, error) < 0 || check_go(context, PRE_COPY, error) < 0 ||
+            get_info(context, &info, error) < 0)
+            return -1;
+        least = info.dirty_bytes < least ? info.dirty_bytes : least;
+    }
+    check_expect(result, "dirty_bytes is 0 as PRE_COPY begins, before any data was read, at least once of %u times",
+                 BEGINNINGS);
+    if (least)
+        check_broken(result, "%" PRIu64 " and more", least);
     return 0;
 }
 
@@ -384,10 +392,11 @@ static const struct check_rule rules[] = {
     {
         .name = "precopy/dirty-bytes",
         .level = CHECK_SHOULD,
-        .basis = INFO "dirty_bytes is about changes to what was already read, and begins at 0",
+        .basis = INFO
+        "dirty_bytes is about changes to what was already read, and begins at 0; it may grow as the state is modified",
         .causes = "all that is dirty counted there, initial_bytes included",
         .field = "sizes of pre-copy that were counted twice",
-        .cost = "1 query",
+        .cost = "at most 20 queries, each as PRE_COPY begins",
         .needs = NEEDS,
         .run = run_dirty_bytes,
     },

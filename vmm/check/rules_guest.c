@@ -12,9 +12,9 @@
 #define FLR_NS 100000000u /* PCI Express Base, section 6.6.2: time that a function has to complete its reset */
 
 #define BASIS_ANY                                                                                                      \
-    "linux/vfio.h, VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE: STOP_COPY serialises and RESUMING restores the internal "     \
-    "state "                                                                                                           \
-    "of the device, whatever the guest has made of it; no condition of the guest's is excepted"
+    "linux/vfio.h, enum vfio_device_mig_state, PRE_COPY_P2P -> STOP_COPY: the end of the stream stands for "           \
+    "the entire device state; RESUMING -> STOP: what was written is incorporated into the internal state of "          \
+    "the device. No condition in which the guest may have left it is excepted"
 
 /* Puts the guest's condition in place, before the move, and ends it afterwards, in RUNNING. */
 struct condition {
@@ -296,8 +296,8 @@ static const struct check_rule rules[] = {
     {
         .name = "guest/after-reset",
         .level = CHECK_MUST,
-        .basis = "linux/vfio.h, VFIO_DEVICE_STATE_RUNNING: the default state of a device, to which a reset brings it "
-                 "back; and " BASIS_ANY,
+        .basis = "linux/vfio.h, VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE: the state changes by the user's SET and by "
+                 "VFIO_DEVICE_RESET alone, so that a reset by the guest leaves RUNNING as it is; and " BASIS_ANY,
         .causes = "a reset through configuration space does not go the way of VFIO_DEVICE_RESET, and leaves the state "
                   "machine, or its session, behind",
         .field = "a reset that races with a transition",

@@ -108,8 +108,9 @@ static const struct check_rule rules[] = {
     {
         .name = "nomem/arcs",
         .level = CHECK_MUST,
-        .basis = "linux/vfio.h, VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE: where a SET fails the device is in some state on "
-                 "the way, or ERROR, which a GET tells; a reset brings it back",
+        .basis =
+            "linux/vfio.h, VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE: where a SET fails the state is the one before, or "
+            "another along the path; any -> ERROR: or ERROR, from which VFIO_DEVICE_RESET returns it to RUNNING",
         .causes = "the error path of a transition frees what it has not allocated, or leaves the state machine between "
                   "two states",
         .hazard = CHECK_HAZARD_RESET,

@@ -8,17 +8,23 @@
 #include "vmm/check/workplace.h"
 
 #define STOPS 6u
-#define TRIES 20u /* to stop it with operations in flight */
 
 #define BASIS_STOP                                                                                                     \
-    "linux/vfio.h, RUNNING_P2P -> STOP and STOP_COPY: while stopped the device must stop its operation; it must not "  \
-    "generate interrupts, DMA, or any other change to external state, and must not change its internal state"
+    "linux/vfio.h, enum vfio_device_mig_state, RUNNING_P2P -> STOP: while in STOP the device must not "                \
+    "generate interrupts, DMA, or any other change to external state, and must not change its internal "               \
+    "state; PRE_COPY_P2P -> STOP_COPY: in STOP_COPY it has the same behavior as in STOP"
 #define BASIS_RESPOND                                                                                                  \
-    "linux/vfio.h, RUNNING_P2P -> STOP: when stopped the device must accept and respond to interaction to support "    \
-    "external subsystems, for example PCI MSI-X and PCI config space"
-#define BASIS_RESUMING                                                                                                 \
-    "linux/vfio.h, RESUMING -> STOP: leaving RESUMING the device has the state of the stream; it was taken from a "    \
-    "device that has all of its internal state in it"
+    "linux/vfio.h, enum vfio_device_mig_state, RUNNING_P2P -> STOP: when stopped the device and the driver "           \
+    "must accept and respond to interaction to support external subsystems, for example PCI MSI-X and PCI "            \
+    "config space"
+#define BASIS_GOES_ON                                                                                                  \
+    "linux/vfio.h, enum vfio_device_mig_state, RUNNING_P2P -> STOP and -> RUNNING: in STOP the device must "           \
+    "not change its internal state, and in RUNNING it is fully operational: what it had to do before, it "             \
+    "does then"
+#define BASIS_MOVED                                                                                                    \
+    "linux/vfio.h, enum vfio_device_mig_state, PRE_COPY_P2P -> STOP_COPY: the end of the stream stands for "           \
+    "the entire device state; RESUMING -> STOP: what was written is incorporated into the internal state of "          \
+    "the device"
 
 static const unsigned int stopped_states[] = {VFIO_DEVICE_STATE_STOP, VFIO_DEVICE_STATE_STOP_COPY};
 #define STOPPED_STATES (sizeof(stopped_states) / sizeof(stopped_states[0]))
@@ -42,7 +48,9 @@ static int stop_in(struct workplace *place, unsigned int state, stopped_step ste
 {
     bool in_flight = false;
 
-    for (unsigned int i = 0; i < TRIES && !in_flight; i++) {
+    for (unsigned int i = 0; i < WORKPLACE_STOPS_MAX && !in_flight; i++) {
+        if (i > 0 && check_time_up(place->context))
+            break;
         if (i > 0 && workplace_go_on(place, error) < 0)
             return -1;
         if (workplace_stop_once(place, state, &in_flight, error) < 0 || step(place, state, result, error) < 0)
@@ -335,7 +343,7 @@ static const struct check_rule rules[] = {
     {
         .name = "stop/work-goes-on",
         .level = CHECK_MUST,
-        .basis = BASIS_STOP,
+        .basis = BASIS_GOES_ON,
         .causes = "queues are not looked at again when the device runs again; an interrupt that fell into the stop is "
                   "lost or sent twice; operations in flight are dropped instead of frozen",
         .field = "event queues that were not re-doorbelled, requests stuck after a resume",
@@ -346,7 +354,7 @@ static const struct check_rule rules[] = {
     {
         .name = "stop/work-goes-on-after-load",
         .level = CHECK_MUST,
-        .basis = BASIS_RESUMING,
+        .basis = BASIS_MOVED,
         .causes =
             "something of a queue is not in the stream: addresses, indexes, operations in flight, interrupts that "
             "are pending or masked; or it is, and is not put to use before the device runs",

@@ -63,6 +63,13 @@ static uint32_t get_declared(const struct vfio_device *device)
            (agreement->exact_size ? CHECK_DECLARES_EXACT_SIZE : 0u);
 }
 
+static bool tells_peers(const struct vfio_device *device)
+{
+    const struct vfio_user_agreement *agreement = vfio_user_get_agreement(device);
+
+    return agreement && agreement->peer_mappings;
+}
+
 static bool has_feature(struct vfio_device *device, uint32_t feature)
 {
     uint64_t payload[8] = {0};
@@ -80,6 +87,7 @@ static int discover(struct check_context *context, struct error *error)
         return -1;
     context->can_reset = info.flags & VFIO_DEVICE_FLAGS_RESET;
     context->dma_logging = has_feature(device, VFIO_DEVICE_FEATURE_DMA_LOGGING_START | VFIO_DEVICE_FEATURE_SET);
+    context->tells_peers = tells_peers(device);
     context->declares = get_declared(device);
     return 0;
 }

@@ -4,14 +4,13 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#define FIRST_OPERATIONS 8u
 #define WAIT_MS 10
 /* Time between two steps that counts as the device's: the rest was ours, or the device was stopped. */
 #define STEP_MAX_NS UINT64_C(50000000)
 /* No progress for so long: longer than the drivers' own limits, which say more. */
 #define STUCK_NS UINT64_C(15000000000)
 
-static const struct work_kind *const kinds[] = {&work_dma, &work_uart};
+static const struct work_kind *const kinds[] = {&work_dma, &work_uart, &work_edu};
 
 const struct work_kind *work_find(struct vfio_device *device)
 {
@@ -39,7 +38,7 @@ struct work *work_open(const struct work_kind *kind, struct bench *bench, uint64
     if (!work)
         return NULL;
     work->stepped_at = clock_now_ns();
-    if (work_run(work, FIRST_OPERATIONS, error) == 0 && work_drain(work, error) == 0)
+    if (work_run(work, kind->few, error) == 0 && work_drain(work, error) == 0)
         return work;
     work_close(work);
     return NULL;

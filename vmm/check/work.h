@@ -20,6 +20,9 @@ struct work_kind {
     uint16_t vendor;
     uint16_t device;
     bool dma; /* the device writes memory by itself */
+    /* Operations that show that it works, and that are a round of work: as many as take it no more than moments. */
+    uint32_t few;
+    uint32_t many;
     /* Opens the device by its driver. The bench must outlive it. */
     struct work *(*open)(struct bench *bench, uint64_t seed, struct error *error);
     void (*close)(struct work *work);
@@ -42,6 +45,8 @@ struct work {
     uint64_t spurious;  /* interrupts with nothing to be done */
     uint64_t now;
     uint64_t stepped_at;
+    bool
+        heavy; /* what is submitted takes the device as long as the kind knows how to, so that it can be stopped at it */
 };
 
 /* The kind for the device, NULL where there is none. */
@@ -66,6 +71,7 @@ uint64_t work_in_flight(const struct work *work);
 int work_fault(const struct work *work, const struct driver_fault *fault, struct error *error);
 
 extern const struct work_kind work_dma;
+extern const struct work_kind work_edu;
 extern const struct work_kind work_uart;
 
 #endif

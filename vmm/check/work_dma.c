@@ -19,6 +19,7 @@
 #define LENGTH_MAX 4096u
 #define SOURCE_SIZE (512u << 10)
 #define LONG_EVERY 16u     /* one in so many operations is a checksum of all of the source, which takes its time */
+#define HEAVY_EVERY 2u     /* of work that is heavy */
 #define INTERNAL_SLOTS 16u /* of LENGTH_MAX bytes in internal memory, for each queue */
 #define UNTOUCHED 0x5a
 
@@ -78,7 +79,8 @@ static struct dma_descriptor make_descriptor(const struct dma_work *dma, const s
         .destination = slot_iova(queue, number) + (random >> 40) % ((SLOT_SIZE - LENGTH_MAX) / 8) * 8,
     };
 
-    if (number % LONG_EVERY == 0)
+    /* Never in place of the second half of a pair, nor of the first. */
+    if (number % LONG_EVERY == 0 || (dma->work.heavy && number % 4 < HEAVY_EVERY))
         return (struct dma_descriptor){.opcode = DMA_OP_CRC32C,
                                        .length = SOURCE_SIZE,
                                        .source = dma->source_iova,
@@ -247,8 +249,11 @@ static int open_queue(struct dma_work *dma, unsigned int index, struct error *er
 
     if (dma_queue_open(&queue->driver, &dma->device, index, index, DEPTH, &fault) < 0)
         return work_fault(&dma->work, &fault, error);
+    /* Every other operation reaches the other device, where there is one. */
     for (unsigned int half = 0; half < 2; half++)
-        queue->slots[half] = bench_allocate(bench, DEPTH / 2 * SLOT_SIZE, &queue->slots_iova[half]);
+        queue->slots[half] = half && bench->peer.mapped
+                                 ? bench_allocate_peer(bench, DEPTH / 2 * SLOT_SIZE, &queue->slots_iova[half])
+                                 : bench_allocate(bench, DEPTH / 2 * SLOT_SIZE, &queue->slots_iova[half]);
     if (!queue->slots[0] || !queue->slots[1])
         return error_set(error, ENOMEM, "memory for the work of queue %u", index);
     return 0;
@@ -314,6 +319,8 @@ const struct work_kind work_dma = {
     .vendor = DMA_DEVICE_VENDOR_ID,
     .device = DMA_DEVICE_DEVICE_ID,
     .dma = true,
+    .few = 8,
+    .many = 64,
     .open = open_work,
     .close = close_work,
     .submit = submit,

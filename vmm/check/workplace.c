@@ -3,16 +3,26 @@
 
 #include "vmm/check/traffic.h"
 
-#define STOPS_MAX 50
-#define MORE_OPERATIONS 8u
+#define LIGHT_STOPS 3u
 
-int workplace_open(struct check_context *context, struct workplace *place, struct error *error)
+static int open_place(struct check_context *context, struct workplace *place, bool peer, struct error *error)
 {
     *place = (struct workplace){.context = context};
-    if (bench_open(&place->bench, context->device, error) < 0)
+    if (bench_open(&place->bench, context->device, error) < 0 ||
+        (peer && bench_map_peer(&place->bench, context->tells_peers, error) < 0))
         return error_prefix(error, "the device cannot be put to work");
     place->work = work_open(context->traffic->kind, &place->bench, context->seed, error);
     return place->work ? 0 : error_prefix(error, "the device does not work before it is checked");
+}
+
+int workplace_open(struct check_context *context, struct workplace *place, struct error *error)
+{
+    return open_place(context, place, false, error);
+}
+
+int workplace_open_with_peer(struct check_context *context, struct workplace *place, struct error *error)
+{
+    return open_place(context, place, true, error);
 }
 
 void workplace_close(struct workplace *place)
@@ -36,16 +46,21 @@ void workplace_abandon(struct workplace *place)
 
 int workplace_stop_once(struct workplace *place, unsigned int state, bool *in_flight, struct error *error)
 {
+    place->work->heavy = place->idle_stops >= LIGHT_STOPS;
     if (work_submit(place->work, error) < 0 || check_go(place->context, state, error) < 0)
         return -1;
+    place->work->heavy = false;
     *in_flight = work_in_flight(place->work) > 0;
+    place->idle_stops = *in_flight ? 0 : place->idle_stops + 1;
     return 0;
 }
 
 int workplace_stop(struct workplace *place, unsigned int state, bool *in_flight, struct error *error)
 {
     *in_flight = false;
-    for (int i = 0; i < STOPS_MAX && !*in_flight; i++) {
+    for (unsigned int i = 0; i < WORKPLACE_STOPS_MAX && !*in_flight; i++) {
+        if (i > 0 && check_time_up(place->context))
+            break;
         if (i > 0 && workplace_go_on(place, error) < 0)
             return -1;
         if (workplace_stop_once(place, state, in_flight, error) < 0)
@@ -59,7 +74,7 @@ int workplace_go_on(struct workplace *place, struct error *error)
     check_close_session(place->context);
     if (check_go(place->context, VFIO_DEVICE_STATE_RUNNING, error) < 0 || work_drain(place->work, error) < 0)
         return -1;
-    return work_run(place->work, MORE_OPERATIONS, error) < 0 ? -1 : work_drain(place->work, error);
+    return work_run(place->work, place->work->kind->few, error) < 0 ? -1 : work_drain(place->work, error);
 }
 
 static int load(struct workplace *place, const struct buffer *image, struct error *error)

@@ -6,14 +6,20 @@
 #include "vmm/check/check_context.h"
 #include "vmm/check/work.h"
 
+/* A device may be too fast to be stopped with operations in flight so often. */
+#define WORKPLACE_STOPS_MAX 50u
+
 struct workplace {
     struct check_context *context;
     struct bench bench;
     struct work *work;
+    unsigned int idle_stops; /* in a row, with nothing in flight */
 };
 
 /* Sets the device, which is in RUNNING, to work. context->traffic must not be NULL. To be closed also after a failure. */
 int workplace_open(struct check_context *context, struct workplace *place, struct error *error);
+/* The same beside another device, to which some of the work goes: bench_map_peer(). */
+int workplace_open_with_peer(struct check_context *context, struct workplace *place, struct error *error);
 /* Keeps the device from memory, and takes memory and interrupts away from it. */
 void workplace_close(struct workplace *place);
 /* The device is gone, or another one: frees what is this process's, and asks nothing of it. */
@@ -25,7 +31,7 @@ void workplace_abandon(struct workplace *place);
  * what it did in RUNNING was wrong.
  */
 int workplace_stop(struct workplace *place, unsigned int state, bool *in_flight, struct error *error);
-/* One try of that. */
+/* One try of that. After a few that found it idle it is given heavier work. */
 int workplace_stop_once(struct workplace *place, unsigned int state, bool *in_flight, struct error *error);
 /* To RUNNING, and all that was submitted is completed and verified; then more of it. */
 int workplace_go_on(struct workplace *place, struct error *error);

@@ -32,10 +32,33 @@ struct shim {
     bool start_twice;       /* a second start succeeds */
     bool start_anything;    /* and any other, which starts nothing */
     bool stop_unstarted;    /* a stop without a start succeeds */
+    bool outside_clears;    /* a report outside of the first range that is logged is one of that range */
+    bool runs_on;           /* STOP is only said, and RUNNING goes on */
+    bool writes_to_peer;    /* memory of another device changes again and again in RUNNING_P2P */
+    bool needs_driver;      /* cannot be saved before a register was written */
+    bool needs_decoding;    /* nor while its BARs are not decoded */
+    bool needs_master;      /* nor while it is not the bus's master */
+    bool needs_d0;          /* nor in a state of low power; it has a capability for that */
+    bool unmask_forgotten;  /* an interrupt that was masked stays so */
+    bool flr_stops;         /* a function level reset leaves it in STOP */
+    bool reset_stops;       /* a reset in another state than RUNNING leads to STOP */
+    bool reset_breaks;      /* one by another thread leads to an ERROR that nothing but a close ends */
+    bool close_forgotten;   /* closed in another state than RUNNING it is in STOP when it is opened again */
+    bool session_closed;    /* a session that was not read to its end cannot be closed without an ERROR */
+    bool like_the_kernel;   /* takes requests of several threads, and no server can go away */
 
     /* Its own notes. */
     uint64_t bits;
     bool logging;
+    struct vfio_device_feature_dma_logging_range logged; /* the first range */
+    uint8_t *peer;                                       /* the first byte of what was mapped as another device's */
+    bool driven;                                         /* a register was written since it was opened, or reset */
+    uint16_t command;                                    /* PCI_COMMAND */
+    uint8_t power;                                       /* PCI_PM_CTRL_STATE_MASK */
+    bool ended;                                          /* the session was read to its end */
+    pthread_t owner;                                     /* who opened it */
+    bool broken;                                         /* in ERROR for ever */
+    pthread_mutex_t lock;                                /* of all that several threads may ask for */
     bool late_runs;
     atomic_bool end_late;
     pthread_t late;
