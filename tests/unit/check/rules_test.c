@@ -148,7 +148,9 @@ Test(check, has_a_defect_for_every_rule_that_needs_no_work)
     const struct check_rule *rule;
 
     for (size_t i = 0; (rule = check_rule_at(i)); i++) {
-        bool covered = rule->needs & CHECK_NEEDS_TRAFFIC || rule->needs & CHECK_NEEDS_DMA_LOGGING;
+        /* Failing allocations are a kernel's. */
+        bool covered = rule->needs & CHECK_NEEDS_TRAFFIC || rule->needs & CHECK_NEEDS_DMA_LOGGING ||
+                       !strncmp(rule->name, "nomem/", 6);
 
         for (size_t j = 0; !covered && j < sizeof(defects) / sizeof(defects[0]); j++)
             covered = !strcmp(defects[j].rule, rule->name);
