@@ -22,6 +22,7 @@ E2E_TESTS = \
 	tests/e2e/state.sh \
 	tests/e2e/steps.sh \
 	tests/e2e/tally.sh \
+	tests/e2e/uapi-log.sh \
 	tests/e2e/uart.sh \
 	tests/e2e/workloads.sh
 dist_check_SCRIPTS += $(E2E_TESTS)

@@ -24,6 +24,7 @@ struct check_options {
     const char *other;
     const char *device_program;
     const char *known;
+    const char *uapi_log;
     const char *explain;
     bool list;
     bool markdown;
@@ -55,6 +56,7 @@ enum {
     OPTION_HAZARD,
     OPTION_TIME_LIMIT,
     OPTION_STOP_HOLD,
+    OPTION_UAPI_LOG,
     OPTION_OTHER,
     OPTION_REPORT,
 };
@@ -75,6 +77,7 @@ static const struct argp_option options[] = {
     {"explain", OPTION_EXPLAIN, "RULE", 0, "Print what a rule rests on, and what usually breaks it", 1},
     {"device-program", OPTION_DEVICE_PROGRAM, "FILE", 0, "The server of test devices (default: stopcopy-device)", 2},
     {"timeout", OPTION_TIMEOUT, "TIME", 0, "How long the device may take for one answer (default: 5s)", 2},
+    {"uapi-log", OPTION_UAPI_LOG, "FILE", 0, "Write every call to the device to FILE, a line of JSON each", 2},
     {NULL, 0, NULL, 0, NULL, 0},
 };
 
@@ -176,6 +179,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         return 0;
     case OPTION_KNOWN:
         parsed->known = argument;
+        return 0;
+    case OPTION_UAPI_LOG:
+        parsed->uapi_log = argument;
         return 0;
     case OPTION_OTHER:
         parsed->other = argument;
@@ -383,7 +389,11 @@ static int check_named(struct check_options *parsed)
     }
     if (!parsed->plan.hazard_given)
         parsed->plan.hazard = spec.kind == DEVICE_VFIO ? CHECK_HAZARD_RESET : CHECK_HAZARD_BAD_IMAGE;
-    if (device_spec_parse(parsed->other ? parsed->other : default_other(&spec), &other, &error) < 0) {
+    spec.logged = parsed->uapi_log != NULL;
+    spec.log_side = "check";
+    if (spec.logged && (spec.log_fd = device_log_open(parsed->uapi_log, &error)) < 0) {
+        status = command_error("check", &error);
+    } else if (device_spec_parse(parsed->other ? parsed->other : default_other(&spec), &other, &error) < 0) {
         status = command_error("check", &error);
     } else {
         status = check_device(parsed, &spec, &other);

@@ -24,5 +24,6 @@ int cmd_state(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_faults(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
+int cmd_replay(int argc, char **argv);
 
 #endif

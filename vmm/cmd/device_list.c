@@ -70,6 +70,10 @@ static int open_one(struct device_list *list, const struct options *options, con
     chosen = other_side && spec.to ? spec.to : &spec;
     chosen->kernel.way = options->way;
     chosen->kernel.peers_reach = options->device_count > 1 && !options->no_p2p;
+    chosen->logged = options->uapi_log != NULL;
+    chosen->log_fd = options->uapi_log_fd;
+    chosen->log_side = other_side ? "destination" : "source";
+    chosen->log_index = (unsigned int)list->count;
     result = device_open_beside(chosen, NULL, options->message_timeout_ns, list->device, list->count, opened, error);
     device_spec_free(&spec);
     return result;

@@ -22,6 +22,8 @@
 #define SERVER_FD 3 /* the socket in the server */
 #define EXEC_FD 4   /* the pipe that tells why it could not be executed */
 #define SERVER_END_MS 5000
+/* Devices that one may stand beside. */
+#define VFIO_PEERS_MAX 32
 #define ARGUMENTS_MAX (24 + 2 * DEVICE_FAULTS_MAX)
 
 /* The server's command line. */
@@ -233,19 +235,36 @@ int device_open_beside(const struct device_spec *spec, const char *program, uint
                        struct vfio_device *const *peers, size_t peer_count, struct opened_device *opened,
                        struct error *error)
 {
+    struct vfio_device *inner[VFIO_PEERS_MAX];
+
     *opened = (struct opened_device){.device = NULL};
+    for (size_t i = 0; i < peer_count && i < VFIO_PEERS_MAX; i++)
+        inner[i] = uapi_log_inner(peers[i]);
+    if (peer_count > VFIO_PEERS_MAX)
+        peer_count = VFIO_PEERS_MAX;
     switch (spec->kind) {
     case DEVICE_TEST:
-        return open_test(spec, program, timeout_ns, opened, error);
+        if (open_test(spec, program, timeout_ns, opened, error) < 0)
+            return -1;
+        break;
     case DEVICE_VFIO_USER:
         opened->device = vfio_user_open(spec->target, spec->dma_by_message, timeout_ns, error);
         break;
     case DEVICE_VFIO:
-        opened->device = kernel_open(&kernel_host_real, spec->name, spec->target, &spec->kernel, peers, peer_count,
+        opened->device = kernel_open(&kernel_host_real, spec->name, spec->target, &spec->kernel, inner, peer_count,
                                      timeout_ns, error);
         break;
     }
+    if (opened->device && spec->logged)
+        opened->device = uapi_log_wrap(opened->device, spec->log_fd, spec->log_side, spec->log_index, error);
     return opened->device ? 0 : -1;
+}
+
+int device_log_open(const char *path, struct error *error)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+
+    return fd < 0 ? error_set(error, errno, "--uapi-log %s", path) : fd;
 }
 
 int device_open(const struct device_spec *spec, const char *program, uint64_t timeout_ns, struct opened_device *opened,

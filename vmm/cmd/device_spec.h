@@ -17,6 +17,7 @@
 
 #include "lib/error.h"
 #include "vmm/vfio/kernel.h"
+#include "vmm/vfio/uapi_log.h"
 #include "vmm/vfio/vfio_device.h"
 
 /* How long one message may take where the user says nothing else. */
@@ -59,11 +60,20 @@ struct device_spec {
     struct kernel_options kernel; /* vfio */
 
     struct device_spec *to; /* NULL where none was given */
+
+    /* --uapi-log */
+    bool logged;
+    int log_fd;
+    const char *log_side;
+    unsigned int log_index;
 };
 
 /* Errors name the option that is wrong and those that there are. *spec is to be freed only after success. */
 int device_spec_parse(const char *text, struct device_spec *spec, struct error *error);
 void device_spec_free(struct device_spec *spec);
+
+/* The file of --uapi-log, made anew. Returns its descriptor, or -1. */
+int device_log_open(const char *path, struct error *error);
 
 /* "group" or "cdev", for --vfio. */
 int device_spec_parse_way(const char *text, enum kernel_way *way, struct error *error);

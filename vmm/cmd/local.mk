@@ -17,6 +17,8 @@ libvmm_a_SOURCES += \
 	vmm/cmd/migrate.c \
 	vmm/cmd/options.c vmm/cmd/options.h \
 	vmm/cmd/probe.c \
+	vmm/cmd/replay.c \
+	vmm/cmd/replay_device.c vmm/cmd/replay_device.h \
 	vmm/cmd/run.c \
 	vmm/cmd/snapshot_store.c vmm/cmd/snapshot_store.h \
 	vmm/cmd/state.c \

@@ -26,7 +26,7 @@ static const struct subcommand subcommands[] = {
     {"inspect", cmd_inspect, "what is in a stream that was saved in a file, and what is wrong with it"},
     {"bringup", NULL, "everything that fits a device, in one run with one report"},
     {"suite", NULL, "runs a suite file"},
-    {"replay", NULL, "runs a report's command again"},
+    {"replay", cmd_replay, "drive a device by the log of another, or run a report's command again"},
 };
 
 static void usage(FILE *file)

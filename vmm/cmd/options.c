@@ -46,6 +46,7 @@ enum key {
     KEY_HOLD_LIMIT,
     KEY_ON_FINDING,
     KEY_LIST_STEPS,
+    KEY_UAPI_LOG,
     KEY_MODE,
     KEY_MAX_DOWNTIME,
     KEY_MAX_ROUNDS,
@@ -129,6 +130,7 @@ static const struct known_option known[] = {
     {0,
      {"on-finding", KEY_ON_FINDING, "COMMAND", 0,
       "run this at each finding: STOPCOPY_RULE and STOPCOPY_TEXT say which (docs/by-hand.md)", 3}},
+    {0, {"uapi-log", KEY_UAPI_LOG, "FILE", 0, "write every call to the devices to FILE, a line of JSON each", 3}},
     {OPTIONS_TRANSFER,
      {"at", KEY_AT, "STEP:COMMAND", 0, "run this command at a step of the migration, and wait for it (repeat)", 3}},
     {OPTIONS_TRANSFER,
@@ -306,6 +308,10 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
         return option_parse_time(text, "--command-limit", &options->steps.command_limit_ns, error);
     case KEY_HOLD_LIMIT:
         return option_parse_time(text, "--hold-limit", &options->steps.hold_limit_ns, error);
+    case KEY_UAPI_LOG:
+        options->uapi_log = text;
+        options->uapi_log_fd = device_log_open(text, error);
+        return options->uapi_log_fd < 0 ? -1 : 0;
     case KEY_ON_FINDING:
         options->steps.on_finding = text;
         return 0;

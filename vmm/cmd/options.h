@@ -45,6 +45,8 @@ struct options {
     uint64_t stop_hold_ns;
     uint64_t limit_downtime_ns; /* 0: none */
     struct step_plan steps;     /* --at, --hold-at, --on-finding */
+    const char *uapi_log; /* NULL: none */
+    int uapi_log_fd;
     bool console;
 };
 

@@ -24,6 +24,7 @@ struct state_options {
     enum kernel_way way;
     bool stay;
     bool keep_going;
+    const char *uapi_log;
     bool json;
     char **words; /* the actions, in order; none: they are read from standard input */
     int word_count;
@@ -35,6 +36,7 @@ enum {
     OPTION_VFIO,
     OPTION_STAY,
     OPTION_JSON,
+    OPTION_UAPI_LOG,
     OPTION_KEEP_GOING = 'k',
 };
 
@@ -44,6 +46,7 @@ static const struct argp_option options[] = {
     {"timeout", OPTION_TIMEOUT, "TIME", 0, "How long the device may take for one answer (default: 5s)", 0},
     {"stay", OPTION_STAY, NULL, 0, "After save and load, leave the device stopped instead of in the state it had", 0},
     {"keep-going", OPTION_KEEP_GOING, NULL, 0, "Go on after an action that failed", 0},
+    {"uapi-log", OPTION_UAPI_LOG, "FILE", 0, "Write every call to the device to FILE, a line of JSON each", 0},
     {"json", OPTION_JSON, NULL, 0, "A JSON object in a line for each action", 0},
     {NULL, 0, NULL, 0, NULL, 0},
 };
@@ -67,6 +70,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         return 0;
     case OPTION_STAY:
         parsed->stay = true;
+        return 0;
+    case OPTION_UAPI_LOG:
+        parsed->uapi_log = argument;
         return 0;
     case OPTION_KEEP_GOING:
         parsed->keep_going = true;
@@ -286,7 +292,12 @@ int cmd_state(int argc, char **argv)
     if (check_words(&parsed, &error) < 0 || device_spec_parse(parsed.device, &spec, &error) < 0)
         return command_error("state", &error);
     spec.kernel.way = parsed.way;
-    status = by_hand_run(&parsed, &spec);
+    spec.logged = parsed.uapi_log != NULL;
+    spec.log_side = "state";
+    if (spec.logged && (spec.log_fd = device_log_open(parsed.uapi_log, &error)) < 0)
+        status = command_error("state", &error);
+    else
+        status = by_hand_run(&parsed, &spec);
     device_spec_free(&spec);
     return status;
 }

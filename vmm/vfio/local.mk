@@ -13,6 +13,7 @@ libvmm_a_SOURCES += \
 	vmm/vfio/kernel_migration.c \
 	vmm/vfio/kernel_space.c vmm/vfio/kernel_space.h \
 	vmm/vfio/migration.c vmm/vfio/migration.h \
+	vmm/vfio/uapi_log.c vmm/vfio/uapi_log.h \
 	vmm/vfio/vfio_device.c vmm/vfio/vfio_device.h \
 	vmm/vfio/vfio_user.c vmm/vfio/vfio_user.h \
 	vmm/vfio/vfio_user_access.c \

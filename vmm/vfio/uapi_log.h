@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A device that writes down what is done to another one: each operation of struct vfio_device_ops with its arguments, its
+ * result and its time, as a JSON object in a line (docs/by-hand.md). It takes the other's place, whatever backend that is.
+ */
+#ifndef STOPCOPY_VFIO_UAPI_LOG_H
+#define STOPCOPY_VFIO_UAPI_LOG_H
+
+#include "vmm/vfio/vfio_device.h"
+
+/* Data up to so many bytes is written whole, longer data by its length and XXH3-64 alone. */
+#define UAPI_LOG_DATA_MAX 4096u
+
+/*
+ * Takes device over, and gives one in its place. fd: where the lines go, each in one write; it stays the caller's, and should
+ * be open for appending, so that several processes can share the file. side: what each line is marked with ("source"), and
+ * the device's index. NULL without memory; device is closed then.
+ */
+struct vfio_device *uapi_log_wrap(struct vfio_device *device, int fd, const char *side, unsigned int index,
+                                  struct error *error);
+
+/* The device whose place was taken; device itself where it is no such one. */
+struct vfio_device *uapi_log_inner(struct vfio_device *device);
+
+#endif
