@@ -93,8 +93,8 @@
  *   f0 = (f0 * 48271 + f1) % WORKLOAD_CPU_MODULUS, then f0 is exchanged with f1, with f2, with f3, in this order
  *   then the registers are held as they are for WORKLOAD_CPU_HOLD turns of an empty loop
  * An operation is WORKLOAD_CPU_ITERATIONS iterations. The chain's digest is digest(g0..g5, x0..x6, y0..y6 where there
- * is AVX2, f0..f3; s), lanes in order from the lowest. The rest of the guest uses none of these vector and x87
- * registers, so that they are live at whatever instant the vCPU is paused.
+ * is AVX2, f0..f3; s), lanes in order from the lowest; before the first operation it is s. The rest of the guest uses
+ * none of these vector and x87 registers, so that they are live at whatever instant the vCPU is paused.
  *
  * clock, one chain for each vCPU, judged by invariants and not by a digest: its digest is 0.
  *

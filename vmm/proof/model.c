@@ -85,7 +85,8 @@ uint64_t proof_model_digest(struct proof_model *model, uint64_t operations)
 
     for (; ops->step && model->operations < operations; model->operations++)
         ops->step(model->state, model->operations);
-    return ops->digest ? ops->digest(model->state) : model->state->chain;
+    /* Before its first operation a chain stands at its seed, whatever its digest is made of. */
+    return ops->digest && (model->operations || !ops->step) ? ops->digest(model->state) : model->state->chain;
 }
 
 uint64_t proof_model_peer_operations(const struct proof_model *model)
