@@ -96,6 +96,27 @@ int device_list_open(struct device_list *list, const struct options *options, bo
     return 0;
 }
 
+int device_list_check_ends(const struct options *options, struct error *error)
+{
+    for (size_t i = 0; i < options->device_count; i++) {
+        struct device_spec spec;
+        bool both;
+
+        if (device_spec_parse(options->device[i], &spec, error) < 0)
+            return -1;
+        both = spec.kind == DEVICE_VFIO &&
+               (!spec.to || (spec.to->kind == DEVICE_VFIO && !strcmp(spec.target, spec.to->target)));
+        if (both)
+            error_set(error, 0,
+                      "%s would be at both ends at once: name another for the destination: --device %s,to=vfio:BDF",
+                      spec.name, spec.name);
+        device_spec_free(&spec);
+        if (both)
+            return -1;
+    }
+    return 0;
+}
+
 void device_list_close(struct device_list *list, struct event_log *log)
 {
     while (list->count) {

@@ -21,6 +21,7 @@
 
 #include "lib/io.h"
 #include "vmm/cmd/conclude.h"
+#include "vmm/cmd/device_list.h"
 #include "vmm/cmd/vmm_process.h"
 #include "vmm/report/kernel_log.h"
 
@@ -379,6 +380,10 @@ int cmd_migrate(int argc, char **argv)
 
     if (status)
         return status;
+    if (device_list_check_ends(&chain.options, &error) < 0) {
+        fprintf(stderr, "stopcopy: %s\n", error.text);
+        return STATUS_USAGE;
+    }
     chain.log = event_log_new("migrate", -1);
     if (!chain.log || snapshot_store_open(&chain.store, &error) < 0) {
         fprintf(stderr, "stopcopy: %s\n", error.text);
