@@ -10,15 +10,19 @@ check-lab: all
 
 LAB_CASES = \
 	tests/lab/cases/edu.sh \
+	tests/lab/cases/edu-dirty.sh \
 	tests/lab/cases/edu-migration.sh \
+	tests/lab/cases/failures.sh \
 	tests/lab/cases/kernel.sh \
 	tests/lab/cases/mtty.sh \
 	tests/lab/cases/reference.sh \
+	tests/lab/cases/refusals.sh \
 	tests/lab/cases/vfio-edu.sh \
-	tests/lab/cases/vfio-mtty.sh
+	tests/lab/cases/vfio-mtty.sh \
+	tests/lab/cases/vfio-nvme.sh
 dist_noinst_SCRIPTS += tests/lab/kernel.sh tests/lab/run.sh
 EXTRA_DIST += $(LAB_CASES) tests/lab/init tests/lab/lib.sh tests/lab/kernel.config tests/lab/kernel-debug.config \
-	tests/lab/machines/iommu tests/lab/machines/plain \
+	tests/lab/machines/functions tests/lab/machines/iommu tests/lab/machines/plain \
 	$(addprefix tests/lab/modules/edu_migration/,Kbuild edu.h fail.c log.c main.c registers.c state.c) \
 	tests/lab/modules/lab_warn/Kbuild tests/lab/modules/lab_warn/lab_warn.c
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The variant driver for edu: its states and its stream by hand, and a guest at work that moves from one edu to another.
-# LAB_TIMEOUT: 280
+# LAB_TIMEOUT: 600
 . /lab/lib.sh
 module edu_migration || skip_all "there is no edu_migration.ko"
 # shellcheck disable=SC2046

@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# An NVMe function, and a VF of it while its PF is VFIO's too, by plain vfio-pci: a guest that has no driver for them runs
+# with them, and is not migrated.
+# LAB_MACHINE: functions
+# LAB_TIMEOUT: 300
+. /lab/lib.sh
+token=6f4e9a52-7c1d-4b0e-9d3a-2f8b5c7e1a90
+run="--memory 64M --vcpus 1 --workload memory --workload cpu"
+# nvme_functions: the addresses of those that there are.
+nvme_functions() {
+    for device in /sys/bus/pci/devices/*; do
+        [ "$(cat "$device/class")" = 0x010802 ] && basename "$device"
+    done
+}
+
+# shellcheck disable=SC2046
+set -- $(nvme_functions)
+check "there are two NVMe functions" [ $# -eq 2 ]
+for pf in "$@"; do check "$pf is bound" bind vfio-pci "$pf"; done
+other=$1 pf=$2
+[ -e "/sys/bus/pci/devices/$pf/sriov_numvfs" ] || { pf=$1 other=$2; }
+for way in group cdev; do
+    # shellcheck disable=SC2086
+    expect 0 "PF by $way: runs" stopcopy run --vfio $way $run --device "vfio:$pf" --ops 5 \
+        --report "json:$scratch/report.json"
+    expect_json '.verdict == "pass"'
+    # shellcheck disable=SC2086
+    expect 3 "PF by $way: migrate" stopcopy migrate --vfio $way $run --device "vfio:$pf,to=vfio:$other" --at-ops 5
+    expect_error "it is bound to vfio-pci, which has no migration"
+done
+
+# Before there are VFs: QEMU 7.2 loses them for good when the PF is reset, as it is where it is opened.
+expect 0 "the PF's user sets the token" stopcopy probe --vfio group "vfio:$pf,vf-token=$token"
+echo 1 >"/sys/bus/pci/devices/$pf/sriov_numvfs"
+wait_for "the VF" [ -e "/sys/bus/pci/devices/$pf/virtfn0" ]
+vf=$(basename "$(readlink "/sys/bus/pci/devices/$pf/virtfn0")")
+check "the VF $vf is bound" bind vfio-pci "$vf"
+expect 2 "VF without its PF's token" stopcopy probe --vfio group "vfio:$vf"
+expect_error "vf-token"
+# shellcheck disable=SC2086
+expect 0 "VF: runs" stopcopy run --vfio group $run --device "vfio:$vf,vf-token=$token" --ops 5
+# shellcheck disable=SC2086
+expect 3 "VF: migrate" stopcopy migrate --vfio group $run --device "vfio:$vf,vf-token=$token,to=vfio:$other" --at-ops 5
+expect_error "it is bound to vfio-pci, which has no migration"
+echo 0 >"/sys/bus/pci/devices/$pf/sriov_numvfs"
+unbind "$pf"
+unbind "$other"
+finish
