@@ -474,21 +474,23 @@ static uint64_t time_since(uint64_t then, uint64_t now)
     return (int64_t)(now - then) > 0 ? now - then : 0;
 }
 
-/* Every device from STOP to RUNNING. */
-static int run_devices(struct destination *destination, struct error *error)
+/* Every device from STOP to RUNNING, and the vCPUs. *tried: something was moved, and the source cannot go on any more. */
+static int run_everything(struct destination *destination, bool *tried, struct error *error)
 {
-    bool tried = false;
-
-    if (device_set_run(&destination->set, &tried, error) < 0)
+    if (device_set_run(&destination->set, tried, error) < 0)
         return -1;
     step_reach(&destination->steps, STEP_DESTINATION_VCPUS_RUN);
-    return 0;
+    *tried = true;
+    if (fault_is_on(destination->config.faults, VMM_NEITHER_RUNS))
+        return 0;
+    return machine_resume(destination->machine, error);
 }
 
 static enum handover_outcome start_guest(struct destination *destination, struct proof_snapshot *paused,
                                          struct error *error)
 {
     uint64_t start, resumed, payload;
+    bool tried = false;
 
     if (before_start(destination, paused, error) < 0) {
         tell(destination, STREAM_NOT_STARTED, error);
@@ -496,10 +498,9 @@ static enum handover_outcome start_guest(struct destination *destination, struct
     }
     step_reach(&destination->steps, STEP_DESTINATION_DEVICES_P2P);
     start = clock_now_ns();
-    if (run_devices(destination, error) < 0 || (!fault_is_on(destination->config.faults, VMM_NEITHER_RUNS) &&
-                                                machine_resume(destination->machine, error) < 0)) {
-        tell(destination, STREAM_FAILED, error);
-        return HANDOVER_LOST;
+    if (run_everything(destination, &tried, error) < 0) {
+        tell(destination, tried ? STREAM_FAILED : STREAM_NOT_STARTED, error);
+        return tried ? HANDOVER_LOST : HANDOVER_ON_SOURCE;
     }
     resumed = clock_now_ns();
     event_phase(destination->config.log, "resume", start, resumed, 0);

@@ -81,12 +81,24 @@ static int check_order(const struct device_set *set, size_t index, unsigned int 
     return 0;
 }
 
+/* A device that has a state to tell, and does not, has broken a rule, whatever the migration comes to. */
+static int state_unknown(const struct device_set *set, size_t index, struct error *error)
+{
+    struct error cause = error ? *error : (struct error)ERROR_INIT;
+
+    error_rule(error, cause.rule[0] ? cause.rule : "device/arc-failed", 0, "device %zu (%s): %s", index,
+               set->device[index]->name, cause.text);
+    if (error)
+        error->number = cause.number;
+    return -1;
+}
+
 int device_set_check(struct device_set *set, size_t index, struct error *error)
 {
     unsigned int expected = set->state[index];
 
     if (migration_get_state(set->device[index], &set->state[index], error) < 0)
-        return error_prefix(error, "device %zu (%s)", index, set->device[index]->name);
+        return state_unknown(set, index, error);
     if (set->state[index] == expected)
         return 0;
     return error_rule(
@@ -284,6 +296,9 @@ void device_set_stop(struct device_set *set)
 
 int device_set_run(struct device_set *set, bool *tried, struct error *error)
 {
+    for (size_t i = 0; i < set->count; i++)
+        if (device_set_check(set, i, error) < 0)
+            return -1;
     if (step(set, to_running_p2p, tried, error) < 0)
         return -1;
     call_between(set);

@@ -52,7 +52,10 @@ int device_set_stop_copy(struct device_set *set, bool p2p_first, struct error *e
 int device_set_all_run(struct device_set *set, struct error *error);
 /* STOP_COPY to STOP. What fails goes to the log: nobody needs these devices any more. */
 void device_set_stop(struct device_set *set);
-/* STOP to RUNNING, every device to RUNNING_P2P first. *tried: an arc out of STOP was tried on some device. */
+/*
+ * STOP to RUNNING, every device to RUNNING_P2P first. *tried: an arc out of STOP was tried on some device; none is where one of
+ * them does not answer any more, or is not where its last arc took it.
+ */
 int device_set_run(struct device_set *set, bool *tried, struct error *error);
 /* Back to RUNNING from wherever a failure left the devices, in the same order. A device in ERROR, or one that cannot go
  * back, fails: only a reset would help, and that loses what the guest had in it. */

@@ -143,6 +143,20 @@ Test(device_set, where_one_fails_none_goes_further)
         cr_expect_eq(fixture.set.state[i], i % 2 ? VFIO_DEVICE_STATE_STOP : VFIO_DEVICE_STATE_RUNNING_P2P);
 }
 
+/* The source can have the guest back: no device was asked for anything. */
+Test(device_set, nothing_was_tried_where_a_device_is_not_in_stop)
+{
+    struct error error = ERROR_INIT;
+    struct fixture fixture;
+    bool tried = false;
+
+    set_up(&fixture, VFIO_DEVICE_STATE_STOP, UINT32_MAX);
+    fixture.fake[DEVICES - 1].state = VFIO_DEVICE_STATE_ERROR;
+    cr_expect_eq(device_set_run(&fixture.set, &tried, &error), -1);
+    cr_expect_str_eq(error.rule, "device/state-changed");
+    cr_expect(!tried && fixture.meeting.count == 0);
+}
+
 Test(device_set, nothing_was_tried_without_devices)
 {
     struct error error = ERROR_INIT;
