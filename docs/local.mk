@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-EXTRA_DIST += docs/faults.md docs/interoperability.md docs/stream.md
+EXTRA_DIST += docs/faults.md docs/interoperability.md docs/kill-matrix.md docs/stream.md
 EXTRA_DIST += docs/lab.md
 
 # Man pages: their text in docs/man/, with the options as the programs' own --help has them.

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-check_PROGRAMS += tests/e2e/stream-proxy tests/e2e/socket-pair
+check_PROGRAMS += tests/e2e/stream-proxy tests/e2e/socket-pair tests/e2e/hurt-pair
 tests_e2e_stream_proxy_SOURCES = tests/e2e/stream-proxy.c
 tests_e2e_socket_pair_SOURCES = tests/e2e/socket-pair.c
+tests_e2e_hurt_pair_SOURCES = tests/e2e/hurt-pair.c
 
 E2E_TESTS = \
 	tests/e2e/by-hand.sh \
@@ -13,6 +14,7 @@ E2E_TESTS = \
 	tests/e2e/inspect.sh \
 	tests/e2e/install.sh \
 	tests/e2e/man.sh \
+	tests/e2e/kill.sh \
 	tests/e2e/migrate.sh \
 	tests/e2e/p2p.sh \
 	tests/e2e/precopy.sh \
@@ -28,6 +30,8 @@ E2E_TESTS = \
 dist_check_SCRIPTS += $(E2E_TESTS)
 TESTS += $(E2E_TESTS)
 EXTRA_DIST += tests/e2e/lib.sh
+dist_check_SCRIPTS += tests/e2e/kill-cell.sh
+EXTRA_DIST += tests/e2e/kill-matrix.txt
 
 # The README's demonstration.
 demo: all
