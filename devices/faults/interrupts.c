@@ -24,10 +24,10 @@ static int arc(struct device *device, unsigned int from, unsigned int to)
     struct interrupt_fault *fault = (struct interrupt_fault *)device;
     int failed;
 
-    /* Whatever is delivered on this arc was pending. */
+    /* Whatever is delivered on this arc was pending, and on the next one where this goes to RUNNING_P2P. */
     fault->stopped |= fault_state_is_stopped(from);
     failed = device_arc(device->next, from, to);
-    fault->stopped = fault_state_is_stopped(to);
+    fault->stopped = fault_state_is_stopped(to) || (fault->stopped && to == VFIO_DEVICE_STATE_RUNNING_P2P);
     if (!failed && fault_arc_loads(from)) {
         fault->loaded = true;
         fault->trigger.count = 0;

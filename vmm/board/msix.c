@@ -12,7 +12,7 @@
 #include "lib/io.h"
 #include "vmm/board/record.h"
 
-#define MSIX_STATE_VERSION 1
+#define MSIX_STATE_VERSION 2
 #define VECTOR_CONTROL_MASKED 1u
 
 int msix_init(struct msix *msix, struct vm *vm, struct vfio_device *device, uint32_t irq_index, unsigned int vectors,
@@ -408,6 +408,8 @@ void msix_get_state(struct msix *msix, struct buffer *state)
     size_t record = record_begin(state, RECORD_MSIX, MSIX_STATE_VERSION);
 
     buffer_put_u32(state, msix->vectors);
+    buffer_put_u8(state, msix->enabled);
+    buffer_put_u8(state, msix->masked);
     for (unsigned int i = 0; i < msix->vectors; i++) {
         struct msix_vector *vector = &msix->vector[i];
 
@@ -421,10 +423,26 @@ void msix_get_state(struct msix *msix, struct buffer *state)
     record_end(state, record);
 }
 
-static int read_vectors(struct msix *msix, struct cursor *body, struct error *error)
+/* What the capability says is in the state twice: with the table that it is about, and in configuration space. */
+static int check_control(const struct msix *msix, struct cursor *body, uint16_t control, struct error *error)
+{
+    uint8_t enabled = cursor_get_u8(body), masked = cursor_get_u8(body);
+
+    if (body->failed || enabled > 1 || masked > 1)
+        return error_set(error, EINVAL, "the %s state is malformed", name_of(msix));
+    if (enabled == !!(control & PCI_MSIX_FLAGS_ENABLE) && masked == !!(control & PCI_MSIX_FLAGS_MASKALL))
+        return 0;
+    return error_rule(error, "stream/msix-disagrees", 0,
+                      "the table is one of %s that is %s%s, and the capability's message control is 0x%04x",
+                      name_of(msix), enabled ? "enabled" : "disabled", masked ? " and masked" : "", control);
+}
+
+static int read_vectors(struct msix *msix, struct cursor *body, uint16_t control, struct error *error)
 {
     if (cursor_get_u32(body) != msix->vectors)
         return error_set(error, EINVAL, "the MSI-X state is not one of %u vectors", msix->vectors);
+    if (check_control(msix, body, control, error))
+        return -1;
     for (unsigned int i = 0; i < msix->vectors; i++) {
         struct msix_vector *vector = &msix->vector[i];
         uint64_t address = cursor_get_u64(body);
@@ -445,7 +463,7 @@ int msix_put_state(struct msix *msix, struct cursor *state, uint16_t control, st
 {
     struct cursor body;
 
-    if (record_take(state, RECORD_MSIX, MSIX_STATE_VERSION, &body, error) || read_vectors(msix, &body, error))
+    if (record_take(state, RECORD_MSIX, MSIX_STATE_VERSION, &body, error) || read_vectors(msix, &body, control, error))
         return -1;
     return msix_set_control(msix, control, error);
 }

@@ -12,6 +12,8 @@ extern const struct check_group check_precopy_group;
 extern const struct check_group check_load_group;
 extern const struct check_group check_reset_group;
 extern const struct check_group check_device_group;
+extern const struct check_group check_roles_group;
+extern const struct check_group check_server_group;
 extern const struct check_group check_stop_group;
 extern const struct check_group check_p2p_group;
 extern const struct check_group check_dirty_group;

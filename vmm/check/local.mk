@@ -18,8 +18,10 @@ libvmm_a_SOURCES += \
 	vmm/check/reset.c \
 	vmm/check/result.c \
 	vmm/check/rule.h \
+	vmm/check/roles.c \
 	vmm/check/rules.c \
 	vmm/check/runner.c vmm/check/runner.h \
+	vmm/check/server.c \
 	vmm/check/traffic.c vmm/check/traffic.h \
 	vmm/check/log_reader.c vmm/check/log_reader.h \
 	vmm/check/rules_dirty.c vmm/check/rules_guest.c vmm/check/rules_nomem.c vmm/check/rules_p2p.c \

@@ -52,17 +52,29 @@ void log_reader_begin(struct log_reader *reader)
     bench_clear_written(reader->bench);
 }
 
-int log_reader_start(struct log_reader *reader, struct bench *bench, unsigned int ranges, uint64_t page_size,
-                     struct error *error)
+static int start(struct log_reader *reader, uint64_t page_size, struct error *error)
 {
     struct vfio_area list[BENCH_RANGES_MAX];
 
+    for (unsigned int i = reader->first; i < reader->ranges; i++)
+        list[i - reader->first] = widen(&reader->bench->range[i], page_size);
+    log_reader_begin(reader);
+    return log_start_raw(reader->bench->device, list, reader->ranges - reader->first, &page_size, error);
+}
+
+int log_reader_start(struct log_reader *reader, struct bench *bench, unsigned int ranges, uint64_t page_size,
+                     struct error *error)
+{
     *reader = (struct log_reader){.bench = bench, .page_size = page_size};
     reader->ranges = ranges < bench->range_count ? ranges : bench->range_count;
-    for (unsigned int i = 0; i < reader->ranges; i++)
-        list[i] = widen(&bench->range[i], page_size);
-    log_reader_begin(reader);
-    return log_start_raw(bench->device, list, reader->ranges, &page_size, error);
+    return start(reader, page_size, error);
+}
+
+int log_reader_start_one(struct log_reader *reader, struct bench *bench, unsigned int index, uint64_t page_size,
+                         struct error *error)
+{
+    *reader = (struct log_reader){.bench = bench, .page_size = page_size, .first = index, .ranges = index + 1};
+    return start(reader, page_size, error);
 }
 
 /* The pages of 4 KiB of the range that a dirty unit has. */
@@ -128,7 +140,7 @@ int log_reader_read(struct log_reader *reader, uint64_t piece, struct error *err
     uint64_t *bitmap = calloc(BENCH_RANGE_SIZE / BENCH_PAGE / 64 + 1, sizeof(*bitmap));
     int status = bitmap ? 0 : error_set(error, ENOMEM, "a bitmap");
 
-    for (unsigned int i = 0; i < reader->ranges && status == 0; i++)
+    for (unsigned int i = reader->first; i < reader->ranges && status == 0; i++)
         status = read_range(reader, i, piece, bitmap, error);
     free(bitmap);
     return status;
@@ -143,7 +155,7 @@ uint64_t log_reader_missing(const struct log_reader *reader, uint64_t *iova)
 {
     uint64_t count = 0;
 
-    for (unsigned int i = 0; i < reader->ranges; i++) {
+    for (unsigned int i = reader->first; i < reader->ranges; i++) {
         const struct bench_range *range = &reader->bench->range[i];
 
         for (uint64_t page = 0; page < range->size / BENCH_PAGE; page++)
@@ -158,7 +170,7 @@ uint64_t log_reader_written(const struct log_reader *reader)
 {
     uint64_t count = 0;
 
-    for (unsigned int i = 0; i < reader->ranges; i++)
+    for (unsigned int i = reader->first; i < reader->ranges; i++)
         for (size_t word = 0; word < BENCH_RANGE_SIZE / BENCH_PAGE / 64; word++)
             count += (uint64_t)__builtin_popcountll(reader->bench->range[i].written[word]);
     return count;

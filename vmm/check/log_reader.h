@@ -11,7 +11,8 @@
 struct log_reader {
     struct bench *bench;
     uint64_t page_size;  /* of the reports */
-    unsigned int ranges; /* of the bench's, from the first on, that are logged */
+    unsigned int first;  /* of the bench's ranges that are logged */
+    unsigned int ranges; /* where they end */
     /* A bit for each page of 4 KiB of a range that was reported since log_reader_begin(). */
     uint64_t reported[BENCH_RANGES_MAX][BENCH_RANGE_SIZE / BENCH_PAGE / 64];
     uint64_t units;       /* bits that reports had room for, all in all */
@@ -28,7 +29,11 @@ void log_reader_begin(struct log_reader *reader);
 int log_reader_start(struct log_reader *reader, struct bench *bench, unsigned int ranges, uint64_t page_size,
                      struct error *error);
 
-/* Reads the log of every range, in reports of at most piece pages (0: of all of it), and the backend's own log. */
+/* The same, over one of the bench's ranges alone. */
+int log_reader_start_one(struct log_reader *reader, struct bench *bench, unsigned int index, uint64_t page_size,
+                         struct error *error);
+
+/* Reads the log of every range that is logged, in reports of at most piece pages (0: of all of it), and the backend's own log. */
 int log_reader_read(struct log_reader *reader, uint64_t piece, struct error *error);
 
 /* Was every bit set in every report? Such a log proves nothing. */
@@ -36,7 +41,7 @@ bool log_reader_is_full(const struct log_reader *reader);
 
 /* A page that the device wrote and that was not reported: how many, and the first. */
 uint64_t log_reader_missing(const struct log_reader *reader, uint64_t *iova);
-/* Pages that the device wrote. */
+/* Pages of what is logged that the device wrote. */
 uint64_t log_reader_written(const struct log_reader *reader);
 
 /* One START as it is given: any ranges, any page size. Returns 0 or -1 with the device's errno. */

@@ -155,6 +155,30 @@ static int run_left_early(struct check_context *context, struct check_result *re
     return 0;
 }
 
+/* On a device that has not been saved since it was reset: PRE_COPY and back, and all of it once more. */
+static int cancel_and_begin(struct check_context *context, struct check_result *result, struct error *error)
+{
+    static const unsigned int next[] = {PRE_COPY, STOP_COPY};
+    struct check_answer answer;
+
+    if (context->can_reset && check_reset(context, error) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof(next) / sizeof(next[0]); i++) {
+        if (check_settle(context, error) < 0 || check_go(context, PRE_COPY, error) < 0 ||
+            check_go(context, RUNNING, error) < 0)
+            return -1;
+        check_expect(result, "after PRE_COPY was cancelled, by RUNNING, the device goes to %s",
+                     migration_state_name(next[i]));
+        if (check_set(context, next[i], &answer, error) < 0)
+            return -1;
+        if (answer.number)
+            check_broken(result, "%s", answer.text);
+        if (answer.number)
+            return 0;
+    }
+    return 0;
+}
+
 static int run_cancelled(struct check_context *context, struct check_result *result, struct error *error)
 {
     static const struct way ways[] = {
@@ -166,6 +190,8 @@ static int run_cancelled(struct check_context *context, struct check_result *res
          {{PRE_COPY, 100}, {RUNNING, 0}, {STOP_COPY, 0}}},
     };
 
+    if (cancel_and_begin(context, result, error) < 0 || result->outcome != CHECK_OK)
+        return result->outcome == CHECK_OK ? -1 : 0;
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
         if (transfer(context, &ways[i], result, error) < 0)
             return -1;

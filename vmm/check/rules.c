@@ -5,9 +5,9 @@
 
 /* In the order in which they run: what others rest on first, what may hurt the device last. */
 const struct check_group *const check_groups[] = {
-    &check_discovery_group, &check_fsm_group,   &check_data_group,   &check_precopy_group, &check_reset_group,
-    &check_load_group,      &check_stop_group,  &check_p2p_group,    &check_dirty_group,   &check_guest_group,
-    &check_race_group,      &check_nomem_group, &check_device_group,
+    &check_discovery_group, &check_fsm_group,   &check_data_group,   &check_precopy_group, &check_roles_group,
+    &check_reset_group,     &check_load_group,  &check_server_group, &check_stop_group,    &check_p2p_group,
+    &check_dirty_group,     &check_guest_group, &check_race_group,   &check_nomem_group,   &check_device_group,
 };
 const size_t check_group_count = sizeof(check_groups) / sizeof(check_groups[0]);
 

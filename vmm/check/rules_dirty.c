@@ -35,6 +35,7 @@ struct log_trial {
     bool in_pieces;     /* reports of odd lengths */
     bool remap;         /* memory is mapped after the start */
     bool stop;          /* the device is stopped at work before the log is read */
+    unsigned int only;  /* 1 + the range that alone is logged; 0: all of them */
 };
 
 /* One round of work, and its report. */
@@ -79,7 +80,8 @@ static int try_log(struct workplace *place, const struct log_trial *trial, struc
     struct log_reader reader;
     int status = 0;
 
-    if (log_reader_start(&reader, &place->bench, BENCH_RANGES_MAX, trial->hint, error) < 0)
+    if (trial->only ? log_reader_start_one(&reader, &place->bench, trial->only - 1, trial->hint, error) < 0
+                    : log_reader_start(&reader, &place->bench, BENCH_RANGES_MAX, trial->hint, error) < 0)
         return -1;
     reader.page_size = trial->page_size;
     if (trial->remap)
@@ -124,6 +126,25 @@ static int run_every_page(struct check_context *context, struct check_result *re
     static const struct log_trial trial = {.hint = 4096, .rounds = ROUNDS, .page_size = 4096};
 
     return try_logs(context, &trial, 1, result, error);
+}
+
+static int run_each_range(struct check_context *context, struct check_result *result, struct error *error)
+{
+    struct workplace place;
+    unsigned int done = 0;
+    int status;
+
+    if (!has_dma(context, result))
+        return 0;
+    status = workplace_open(context, &place, error);
+    for (; status == 0 && done < place.bench.range_count && result->outcome == CHECK_OK; done++) {
+        const struct log_trial trial = {.hint = 4096, .rounds = 2, .page_size = 4096, .only = done + 1};
+
+        status = try_log(&place, &trial, result, error);
+    }
+    workplace_close(&place);
+    check_tried(result, done, BENCH_RANGES_MAX);
+    return status;
 }
 
 static int run_page_sizes(struct check_context *context, struct check_result *result, struct error *error)
@@ -341,6 +362,17 @@ static const struct check_rule rules[] = {
         .cost = "6 rounds of work",
         .needs = NEEDS_WORK,
         .run = run_every_page,
+    },
+    {
+        .name = "dirty/each-range-alone",
+        .level = CHECK_MUST,
+        .basis = BASIS_LOGGED,
+        .causes = "a page's bit is found by its offset from the beginning of memory, or from the end of a hole in it, "
+                  "and not by that from the beginning of its range",
+        .field = "a wrong offset that lost the pages above 3 GiB",
+        .cost = "2 rounds of work for each of up to 4 ranges, from below 16 MiB to above 64 GiB",
+        .needs = NEEDS_WORK,
+        .run = run_each_range,
     },
     {
         .name = "dirty/page-sizes",

@@ -9,6 +9,9 @@
 
 #define NEEDS (CHECK_NEEDS_MIGRATION | CHECK_NEEDS_RESET | CHECK_NEEDS_TRAFFIC)
 #define COST "a save, a reset and a load"
+#define COMPLETE_MS 500
+#define COMPLETE_STEP_NS 1000000u
+#define TAKES_MAX 1000u
 #define FLR_NS 100000000u /* PCI Express Base, section 6.6.2: time that a function has to complete its reset */
 
 #define BASIS_ANY                                                                                                      \
@@ -22,7 +25,7 @@ struct condition {
     int (*begin)(struct workplace *place, struct check_result *result, struct error *error);
     int (*end)(struct workplace *place, struct error *error);
     bool driver;  /* a driver is loaded while it is moved */
-    bool at_work; /* and its operations are not drained */
+    bool at_work; /* and its operations are done, and not taken: no interrupt came */
 };
 
 /* The device works anew: another driver's start, which finds whatever the move has left. */
@@ -59,6 +62,32 @@ static int move_in(struct workplace *place, const struct condition *condition, s
     return judge(condition->driver ? workplace_go_on(place, &error) : work_anew(place, &error), result, &error);
 }
 
+/* Until what was submitted is done, and announced by nothing but an interrupt that waits; or for as long as that may take. */
+static void let_complete(struct workplace *place)
+{
+    struct deadline deadline = deadline_in_ms(COMPLETE_MS);
+
+    while (work_in_flight(place->work) && !deadline_expired(deadline))
+        stop_watch_hold(COMPLETE_STEP_NS);
+}
+
+/*
+ * Until no interrupt is on its way: a server's are there before its answer, and each one that is taken may let another
+ * one come.
+ */
+static int take_interrupts(struct workplace *place, struct error *error)
+{
+    uint64_t seen;
+    unsigned int state, left = TAKES_MAX;
+
+    do {
+        seen = bench_count_all_interrupts(&place->bench);
+        if (work_step(place->work, error) < 0 || check_state(place->context, &state, error) < 0)
+            return -1;
+    } while (bench_count_all_interrupts(&place->bench) != seen && --left);
+    return 0;
+}
+
 static int try_condition(struct check_context *context, const struct condition *condition, struct check_result *result,
                          struct error *error)
 {
@@ -67,6 +96,8 @@ static int try_condition(struct check_context *context, const struct condition *
 
     if (condition->driver) {
         status = workplace_open(context, &place, error);
+        if (status == 0 && condition->at_work)
+            status = take_interrupts(&place, error);
     } else {
         status = check_reset(context, error);
         if (status == 0)
@@ -76,6 +107,8 @@ static int try_condition(struct check_context *context, const struct condition *
         status = condition->begin(&place, result, error);
     if (status == 0 && condition->at_work)
         status = work_submit(place.work, error);
+    if (status == 0 && condition->at_work)
+        let_complete(&place);
     if (status == 0 && result->outcome == CHECK_OK)
         status = move_in(&place, condition, result);
     if (place.bench.device)

@@ -287,6 +287,61 @@ static int run_work_moves(struct check_context *context, struct check_result *re
     return stop_often(context, true, STOPS / 2, result, error);
 }
 
+/* What is saved of a device that was stopped at work, twice, with nothing between: its internal state is the same. */
+static int save_twice(struct workplace *place, unsigned int state, struct check_result *result, struct error *error)
+{
+    struct check_context *context = place->context;
+    struct buffer one = BUFFER_INIT, other = BUFFER_INIT;
+    int status = 0;
+
+    (void)state;
+    if (check_save(context, NULL, &one, error) < 0 || check_save(context, NULL, &other, error) < 0)
+        status = -1;
+    check_expect(result, "stopped at work, it is saved twice, and the two are equal: %zu bytes", one.size);
+    if (status == 0 && (one.size != other.size || memcmp(one.data, other.data, one.size) != 0))
+        check_broken(result, "they differ%s", one.size == other.size ? "" : ", in size as well");
+    buffer_free(&one);
+    buffer_free(&other);
+    return status;
+}
+
+static int run_state_holds(struct check_context *context, struct check_result *result, struct error *error)
+{
+    struct workplace place;
+    int status = workplace_open(context, &place, error);
+
+    if (status == 0)
+        status = stop_in(&place, VFIO_DEVICE_STATE_STOP, save_twice, result, error);
+    workplace_close(&place);
+    return status;
+}
+
+/* Interrupts with nothing to be done, over stops and moves at work. */
+static int run_no_extra_interrupt(struct check_context *context, struct check_result *result, struct error *error)
+{
+    struct workplace place;
+    int status = workplace_open(context, &place, error);
+
+    if (status == 0 && place.bench.irq_index == VFIO_PCI_INTX_IRQ_INDEX)
+        check_not_applicable(result, "its interrupt is by level, which may be raised again as often as it is unmasked");
+    for (unsigned int i = 0; i < STOPS && status == 0 && result->outcome == CHECK_OK; i++) {
+        uint64_t before = place.work->spurious;
+        bool move = i % 2, in_flight;
+
+        status = workplace_stop(&place, VFIO_DEVICE_STATE_STOP_COPY, &in_flight, error);
+        if (status == 0 && move)
+            status = workplace_move(&place, error);
+        if (status == 0)
+            status = workplace_go_on(&place, error);
+        check_expect(result, "each interrupt after %s announces something", move ? "a load" : "a stop");
+        if (status == 0 && place.work->spurious != before)
+            check_broken(result, "%llu came with nothing to be done",
+                         (unsigned long long)(place.work->spurious - before));
+    }
+    workplace_close(&place);
+    return status;
+}
+
 static const struct check_rule rules[] = {
     {
         .name = "stop/no-dma",
@@ -363,6 +418,32 @@ static const struct check_rule rules[] = {
         .cost = "3 saves, resets and loads",
         .needs = CHECK_NEEDS_MIGRATION | CHECK_NEEDS_RESET | CHECK_NEEDS_TRAFFIC,
         .run = run_work_moves,
+    },
+    {
+        .name = "stop/state-holds",
+        .level = CHECK_OBSERVED,
+        .must_if = CHECK_DECLARES_REPEATABLE,
+        .basis = BASIS_STOP ". The uAPI leaves the form of the stream to the device, so that a difference alone breaks "
+                            "no rule",
+        .causes = "an engine that works on while the device is stopped; a time or uninitialised memory in the stream",
+        .field = "a cache that was written back after the state was saved",
+        .cost = "a stop at work, 2 saves",
+        .needs = CHECK_NEEDS_MIGRATION | CHECK_NEEDS_TRAFFIC,
+        .run = run_state_holds,
+    },
+    {
+        .name = "stop/no-extra-interrupt",
+        .level = CHECK_SHOULD,
+        .basis = BASIS_RESUMING ". An interrupt that was delivered before is no longer pending; drivers bear one too "
+                                "many, and none bears it gladly",
+        .causes =
+            "pending and delivered interrupts are not told apart in the stream, so that they are raised once more "
+            "to be safe; a stop that keeps what it has sent",
+        .field = "an interrupt in flight at the pause that was delivered twice",
+        .hazard = CHECK_HAZARD_RESET,
+        .cost = "6 stops, 3 of them with a save, a reset and a load",
+        .needs = CHECK_NEEDS_MIGRATION | CHECK_NEEDS_RESET | CHECK_NEEDS_TRAFFIC,
+        .run = run_no_extra_interrupt,
     },
 };
 

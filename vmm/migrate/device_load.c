@@ -24,17 +24,29 @@ static int begin(struct device_load *load, struct device_set *set, uint32_t inde
 int device_load_data(struct device_load *load, struct device_set *set, const struct stream_record *record,
                      struct error *error)
 {
+    struct cursor cursor = cursor_over(record->data, record->size);
+    uint64_t offset = cursor_get_u64(&cursor);
+    const uint8_t *data = (const uint8_t *)record->data + sizeof(offset);
+    size_t size = record->size - sizeof(offset);
+
+    if (cursor.failed)
+        return error_rule(error, "stream/invalid", 0, "DEVICE_DATA of device %" PRIu32 " is cut off", record->instance);
+    if (offset != load->bytes)
+        return error_rule(error, "stream/device-data-order", 0,
+                          "the data of device %" PRIu32 " from byte %" PRIu64 " on came where that from byte %" PRIu64
+                          " on was due",
+                          record->instance, offset, load->bytes);
     if (!load->begun && begin(load, set, record->instance, error) < 0)
         return -1;
-    load->bytes += record->size;
-    load->written += record->size;
-    if (load->cut && record->size > 1) {
+    load->bytes += size;
+    load->written += size;
+    if (load->cut && size > 1) {
         /* A fault on purpose: as if the device had taken a part, and nobody had gone on. */
         load->cut = false;
-        load->written -= record->size / 2;
-        return migration_write_all(load->session, record->data, record->size - record->size / 2, error);
+        load->written -= size / 2;
+        return migration_write_all(load->session, data, size - size / 2, error);
     }
-    if (migration_write_all(load->session, record->data, record->size, error) < 0) {
+    if (migration_write_all(load->session, data, size, error) < 0) {
         struct error cause = *error;
 
         return error_rule(error, cause.rule[0] ? cause.rule : "device/state-refused", 0,

@@ -19,7 +19,10 @@ struct device_load {
     uint64_t start_ns; /* of the first data */
 };
 
-/* STREAM_DEVICE_DATA: the device takes it, or refuses it by the rule "device/state-refused". */
+/*
+ * STREAM_DEVICE_DATA: the device takes it, or refuses it by the rule "device/state-refused". Rule
+ * "stream/device-data-order" where it does not go on where the one before ended.
+ */
 int device_load_data(struct device_load *load, struct device_set *set, const struct stream_record *record,
                      struct error *error);
 /*

@@ -143,7 +143,19 @@ int device_set_arc(struct device_set *set, size_t index, unsigned int to, struct
     event_arc(set->log, (unsigned int)index, migration_state_name(from), migration_state_name(to), start,
               clock_now_ns());
     set->state[index] = to;
+    set->bar_accesses[index] = atomic_load(&device->bar_accesses);
     return 0;
+}
+
+void device_set_check_bars(const struct device_set *set, size_t index)
+{
+    struct vfio_device *device = set->device[index];
+    uint64_t accesses = atomic_load(&device->bar_accesses) - set->bar_accesses[index];
+
+    if (accesses)
+        event_finding(set->log, "device/bar-access",
+                      "device %zu (%s): the VMM accessed its BARs %llu times while it was in %s", index, device->name,
+                      (unsigned long long)accesses, migration_state_name(set->state[index]));
 }
 
 bool device_set_has_pre_copy(const struct device_set *set, size_t index)

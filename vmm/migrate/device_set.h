@@ -13,10 +13,11 @@ struct device_set {
     struct vfio_device *const *device;
     size_t count;
     struct event_log *log;
-    uint64_t arc_timeout_ns;               /* for each change of state */
-    uint64_t message_timeout_ns;           /* for everything else */
-    uint64_t flags[BOARD_DEVICES_MAX];     /* VFIO_MIGRATION_* */
-    unsigned int state[BOARD_DEVICES_MAX]; /* as last known */
+    uint64_t arc_timeout_ns;                  /* for each change of state */
+    uint64_t message_timeout_ns;              /* for everything else */
+    uint64_t flags[BOARD_DEVICES_MAX];        /* VFIO_MIGRATION_* */
+    unsigned int state[BOARD_DEVICES_MAX];    /* as last known */
+    uint64_t bar_accesses[BOARD_DEVICES_MAX]; /* of the VMM, when the device came to its state */
     /* Called in the middle of device_set_stop_copy and device_set_run: every device is in its P2P state, and none has gone
      * further. NULL: nothing. */
     void (*between)(void *context);
@@ -38,6 +39,8 @@ int device_set_arc(struct device_set *set, size_t index, unsigned int to, struct
 
 /* Is the device where its last arc took it? Rule "device/state-changed". */
 int device_set_check(struct device_set *set, size_t index, struct error *error);
+/* Has the VMM accessed a BAR since the device came to its state? Then a finding, "device/bar-access". */
+void device_set_check_bars(const struct device_set *set, size_t index);
 /* Has the device the PRE_COPY states? */
 bool device_set_has_pre_copy(const struct device_set *set, size_t index);
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/migrate/precopy.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -180,6 +181,7 @@ static int send_device(struct precopy *precopy, size_t index, struct error *erro
     enum vfio_data_result result = VFIO_DATA_DATA;
 
     for (uint64_t done = 0; result == VFIO_DATA_DATA && done < limit && !deadline_expired(end);) {
+        uint64_t at = htole64(precopy->session_bytes[index]);
         size_t count;
 
         result = device->ops->session_read(session, precopy->data, STREAM_DATA_MAX, &count, error);
@@ -187,8 +189,8 @@ static int send_device(struct precopy *precopy, size_t index, struct error *erro
             migration_read_failed(session, precopy->session_bytes[index], error);
         if (result == VFIO_DATA_ERROR)
             return error_prefix(error, "device %zu (%s): saving its state in PRE_COPY", index, device->name);
-        if (count && stream_send(precopy->config.stream, STREAM_DEVICE_DATA, (uint32_t)index, precopy->data, count,
-                                 deadline_in_ns(precopy->config.timeout_ns), error) < 0)
+        if (count && stream_send_parts(precopy->config.stream, STREAM_DEVICE_DATA, (uint32_t)index, &at, sizeof(at),
+                                       precopy->data, count, deadline_in_ns(precopy->config.timeout_ns), error) < 0)
             return -1;
         done += count;
         precopy->session_bytes[index] += count;

@@ -58,9 +58,18 @@ struct device_sink {
     struct source *source;
     unsigned int index;
     struct deadline end; /* of the whole stream */
-    uint64_t bytes;
-    bool swap; /* a fault put in on purpose: the second half goes before the first */
+    uint64_t bytes;      /* sent, in PRE_COPY as well */
+    bool swap;           /* a fault put in on purpose: the second half goes before the first */
 };
+
+static int send_at(struct device_sink *sink, uint64_t offset, const void *data, size_t size, struct error *error)
+{
+    struct source *source = sink->source;
+    uint64_t at = htole64(offset);
+
+    return stream_send_parts(&source->stream, STREAM_DEVICE_DATA, sink->index, &at, sizeof(at), data, size,
+                             source_deadline(source), error);
+}
 
 static int send_piece(void *context, const void *data, size_t size, struct error *error)
 {
@@ -74,14 +83,16 @@ static int send_piece(void *context, const void *data, size_t size, struct error
                           "its stream did not come to its end within %llu ms (--timeout), after %llu bytes",
                           (unsigned long long)(sink->source->config.timeout_ns / 1000000u),
                           (unsigned long long)sink->bytes);
-    sink->bytes += size;
     if (sink->swap && half) {
         sink->swap = false;
-        return source_send_record(sink->source, STREAM_DEVICE_DATA, sink->index, bytes + half, size - half, error) < 0
-                   ? -1
-                   : source_send_record(sink->source, STREAM_DEVICE_DATA, sink->index, bytes, half, error);
+        if (send_at(sink, sink->bytes + half, bytes + half, size - half, error) < 0 ||
+            send_at(sink, sink->bytes, bytes, half, error) < 0)
+            return -1;
+    } else if (send_at(sink, sink->bytes, data, size, error) < 0) {
+        return -1;
     }
-    return source_send_record(sink->source, STREAM_DEVICE_DATA, sink->index, data, size, error);
+    sink->bytes += size;
+    return 0;
 }
 
 /* A fault put in on purpose: the first register of BAR0 is written with what it has. */
@@ -115,6 +126,7 @@ static int send_device(struct source *source, unsigned int index, struct error *
     const struct fault_plan *faults = source->config.faults;
     struct device_sink sink = {.source = source,
                                .index = index,
+                               .bytes = before,
                                .swap = fault_is_on(faults, VMM_CHUNKS_SWAPPED),
                                .end = source_deadline(source)};
     struct event_device_numbers numbers = EVENT_DEVICE_NUMBERS_UNKNOWN;
@@ -138,6 +150,7 @@ static int send_device(struct source *source, unsigned int index, struct error *
     if (result < 0)
         return error_prefix(error, "device %u (%s): saving its state", index, device->name);
     total = htole64(before + bytes + (fault_is_on(faults, VMM_SIZE_COUNTED_TWICE) ? before : 0));
+    device_set_check_bars(&source->set, index);
     if (source_send_record(source, STREAM_DEVICE_END, index, &total, sizeof(total), error) < 0)
         return -1;
     buffer_clear(&source->state);

@@ -17,7 +17,7 @@
 #include "lib/error.h"
 
 #define STREAM_MAGIC 0x59504f43504f5453ull /* "STOPCOPY" */
-#define STREAM_VERSION 2u
+#define STREAM_VERSION 3u
 #define STREAM_DATA_MAX (1u << 20) /* bytes of RAM, or of a device's data, in one record */
 
 /* In the order in which they come; what comes out of it is refused. */
@@ -29,7 +29,7 @@ enum stream_type {
     STREAM_VM = 5,            /* clock, interrupt controller */
     STREAM_VCPU = 6,          /* instance: vCPU */
     STREAM_BOARD_STATE = 7,   /* serial port, test port */
-    STREAM_DEVICE_DATA = 8,   /* instance: device. Its own stream, in pieces */
+    STREAM_DEVICE_DATA = 8,   /* instance: device. u64 offset into its own stream, then a piece of it */
     STREAM_DEVICE_END = 9,    /* instance: device. u64 total bytes of it */
     STREAM_DEVICE_STATE = 10, /* instance: device. What the VMM keeps for it */
     STREAM_END = 11,          /* u64 pages of RAM, u64 records sent before, u64 the pause, by the destination's clock,

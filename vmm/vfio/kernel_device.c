@@ -48,6 +48,7 @@ static int region_io(struct vfio_device *device, uint32_t index, uint64_t offset
         offset > region->info.size - count)
         return error_set(error, EINVAL, "%s: %zu bytes at 0x%llx of region %u are outside of it", device->name, count,
                          (unsigned long long)offset, index);
+    vfio_device_count_access(device, index);
     while (done < count) {
         off_t at = (off_t)(region->offset + offset + done);
         ssize_t moved = write ? pwrite(kernel->fd, (const char *)data + done, count - done, at)

@@ -8,6 +8,7 @@
 #ifndef STOPCOPY_VFIO_DEVICE_H
 #define STOPCOPY_VFIO_DEVICE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -172,8 +173,16 @@ struct vfio_device_ops {
 /* The head of every backend's own structure. */
 struct vfio_device {
     const struct vfio_device_ops *ops;
-    char name[128]; /* as the user gave it: "vfio-user:/run/x.sock" */
+    char name[128];                    /* as the user gave it: "vfio-user:/run/x.sock" */
+    atomic_uint_fast64_t bar_accesses; /* by region_read and region_write, of a BAR */
 };
+
+/* For a backend: counts an access to a region. */
+static inline void vfio_device_count_access(struct vfio_device *device, uint32_t region)
+{
+    if (region <= VFIO_PCI_BAR5_REGION_INDEX)
+        atomic_fetch_add_explicit(&device->bar_accesses, 1, memory_order_relaxed);
+}
 
 struct vfio_data_session {
     struct vfio_device *device;

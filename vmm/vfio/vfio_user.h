@@ -30,9 +30,14 @@ struct vfio_user_agreement {
 const struct vfio_user_agreement *vfio_user_get_agreement(const struct vfio_device *device);
 
 /*
- * For checks of a server: a session that this side does not end when a state is left, so that it is the server that must
- * refuse. To be closed like any other. NULL without memory, or where the device is not served over vfio-user.
+ * For checks of a server: a session that this side does not end when a state is left, and that sends a write of no bytes
+ * as well, so that it is the server that must refuse. To be closed like any other. NULL without memory, or where the device is not served over vfio-user.
  */
 struct vfio_data_session *vfio_user_stray_session(struct vfio_device *device, bool saving);
+/*
+ * For checks of a server: DMA_UNMAP of a range that this side does not know to be mapped, which dma_unmap() would not
+ * send. Returns 0 where the server says that it was done; -1 with its refusal. Only for a device served over vfio-user.
+ */
+int vfio_user_unmap_unchecked(struct vfio_device *device, uint64_t iova, uint64_t size, struct error *error);
 
 #endif

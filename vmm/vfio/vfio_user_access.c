@@ -67,6 +67,7 @@ int vfio_user_region_read(struct vfio_device *device, uint32_t region, uint64_t 
 {
     struct vfio_user *client = vfio_user_of(device);
 
+    vfio_device_count_access(device, region);
     for (size_t done = 0; done < count;) {
         uint32_t part = part_of(client, count - done);
 
@@ -82,6 +83,7 @@ int vfio_user_region_write(struct vfio_device *device, uint32_t region, uint64_t
 {
     struct vfio_user *client = vfio_user_of(device);
 
+    vfio_device_count_access(device, region);
     for (size_t done = 0; done < count;) {
         uint32_t part = part_of(client, count - done);
 
@@ -220,6 +222,21 @@ int vfio_user_dma_map_peer(struct vfio_device *device, uint64_t iova, uint64_t s
     if (client->agreement.peer_mappings)
         flags |= VFIO_USER_STOPCOPY_DMA_MAP_PEER;
     return map(client, flags, iova, size, host, fd, offset, error);
+}
+
+int vfio_user_unmap_unchecked(struct vfio_device *device, uint64_t iova, uint64_t size, struct error *error)
+{
+    struct vfio_user_dma_unmap unmap = {.argsz = sizeof(unmap), .address = iova, .size = size};
+    struct vfio_user_dma_unmap reply = unmap;
+    struct vfio_user_call call = {
+        .command = VFIO_USER_DMA_UNMAP,
+        .request = {{&unmap, sizeof(unmap)}},
+        .request_count = 1,
+        .reply = {{&reply, sizeof(reply)}},
+    };
+
+    return vfio_user_roundtrip(vfio_user_of(device), &call, error, "DMA_UNMAP of %" PRIu64 " bytes at 0x%" PRIx64, size,
+                               iova);
 }
 
 int vfio_user_dma_unmap(struct vfio_device *device, uint64_t iova, uint64_t size, struct error *error)

@@ -375,7 +375,7 @@ ssize_t vfio_user_session_write(struct vfio_data_session *session, const void *d
 
     if (check_session(session, SESSION_RESUMING, "MIG_DATA_WRITE", error) < 0)
         return -1;
-    if (!part)
+    if (!part && !((const struct vfio_user_session *)session)->stray)
         return error_set(error, EINVAL, "%s: MIG_DATA_WRITE of no bytes", client->device.name);
     if (vfio_user_roundtrip(client, &call, error, "MIG_DATA_WRITE of %u bytes", part) < 0)
         return -1;

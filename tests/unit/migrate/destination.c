@@ -223,7 +223,7 @@ static void send_good(struct fixture *fixture, enum stream_type type, uint32_t i
         send_payload(fixture, type, instance, numbers, 16);
         break;
     case STREAM_DEVICE_DATA:
-        send_payload(fixture, type, instance, "data", 4);
+        send_payload(fixture, type, instance, "\0\0\0\0\0\0\0\0data", 12);
         break;
     case STREAM_DEVICE_END:
         numbers[0] = htole64(4);
