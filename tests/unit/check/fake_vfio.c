@@ -36,6 +36,8 @@ struct fake {
     size_t received_size;
     bool refused;
     bool hangs;
+    bool saved; /* once */
+    bool refuses_all;
     unsigned int sets, loads, saves, gets, resets;
     int gone;
     int leak[LEAKS_MAX];
@@ -178,6 +180,10 @@ static int spoil(struct fake *fake, unsigned int to, bool *taken)
         return EINVAL;
     if (fake->defect == DEFECT_SAME_STATE_REFUSED && fake->state == to)
         return EINVAL;
+    if ((fake->defect == DEFECT_SAVED_NO_LOAD && fake->saved && to == STATE(RESUMING)) ||
+        (fake->defect == DEFECT_LOADED_NO_SAVE && fake->loads && to == STATE(STOP_COPY)))
+        return EINVAL;
+    fake->saved |= to == STATE(STOP_COPY);
     if (fake->defect == DEFECT_TIRES && ++fake->sets % TIRES_AFTER == 0)
         return EINVAL;
     return fake->hangs && to == STATE(RUNNING) ? EIO : 0;
@@ -365,6 +371,10 @@ static ssize_t session_write(struct vfio_data_session *session, const void *data
         return fake->defect == DEFECT_OLD_SESSION || fake->defect == DEFECT_RESET_KEEPS_SESSION
                    ? 1
                    : error_set(error, EINVAL, "fake: not in RESUMING");
+    if (fake->defect == DEFECT_EMPTY_WRITE && !size)
+        fake->refuses_all = true;
+    if (fake->refuses_all)
+        return error_set(error, EIO, "fake: broken by an empty write");
     if (fake->defect == DEFECT_WRITE_WANTS_HEADER && !fake->received_size && size < HEADER)
         return error_set(error, EINVAL, "fake: no header");
     if (fake->defect == DEFECT_REFUSAL_FORGOTTEN && !fake->received_size && size >= 4 && memcmp(data, "FAKE", 4)) {
@@ -398,6 +408,7 @@ static int reset(struct vfio_device *device, struct error *error)
 
     (void)error;
     fake->resets++;
+    fake->saved = false;
     fake->hangs = false;
     fake->position = 0;
     leave_session(fake);

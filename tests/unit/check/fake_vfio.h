@@ -69,6 +69,10 @@ enum defect {
     DEFECT_CHANGED_TAKEN,
     DEFECT_CHANGED_HANGS,
     DEFECT_DIES,
+    /* one role after the other, and servers */
+    DEFECT_SAVED_NO_LOAD,
+    DEFECT_LOADED_NO_SAVE,
+    DEFECT_EMPTY_WRITE,
 };
 
 /* Where it is opened from: outlives the device. */

@@ -201,3 +201,44 @@ Test(fault, p2p_not_quiesced_just_done)
 {
     expect_late_write(0);
 }
+
+struct tally {
+    unsigned int kinds;
+    unsigned int seen[256]; /* by the row's place in the table */
+};
+
+static void count_kind(void *context, const struct fault_kind *kind)
+{
+    struct tally *tally = context;
+    const struct fault_row *row = fault_table_find(kind->name);
+
+    cr_assert_not_null(row, "%s is in no row of the table", kind->name);
+    cr_expect(fault_row_is_of_device(row), "%s is the VMM's", kind->name);
+    tally->seen[row - fault_table()]++;
+    tally->kinds++;
+}
+
+Test(faults, have_one_kind_for_each_row_of_a_device)
+{
+    const struct fault_row *table = fault_table();
+    struct tally tally = {.kinds = 0};
+
+    fault_kinds_each(count_kind, &tally);
+    cr_expect_gt(tally.kinds, 50);
+    for (size_t i = 0; table[i].name; i++) {
+        cr_assert_lt(i, sizeof(tally.seen) / sizeof(tally.seen[0]));
+        cr_expect_eq(tally.seen[i], fault_row_is_of_device(&table[i]), "%s: %u kinds", table[i].name, tally.seen[i]);
+        cr_expect(*table[i].finding && *table[i].command && *table[i].text, "%s", table[i].name);
+    }
+}
+
+Test(faults, stand_for_every_known_bug_or_there_is_a_reason)
+{
+    for (const struct known_bug *bug = fault_known_bugs(); bug->number; bug++) {
+        bool has_fault = false;
+
+        for (const struct fault_row *row = fault_table(); row->name; row++)
+            has_fault |= fault_row_has_bug(row, bug->number);
+        cr_expect_neq(has_fault, *bug->why_no_fault != '\0', "known bug %u", bug->number);
+    }
+}

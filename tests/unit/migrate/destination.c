@@ -102,6 +102,7 @@ struct fixture {
     pthread_t thread;
     enum handover_outcome outcome;
     struct error error;
+    uint64_t sent_data[DEVICES + 1]; /* of each device's stream; the last is a device that is not there */
 };
 
 static void need_kvm(void)
@@ -212,6 +213,10 @@ static void send_good(struct fixture *fixture, enum stream_type type, uint32_t i
 {
     static const uint8_t page[8 + RAM_PAGE_SIZE];
     uint64_t numbers[5] = {0, htole64(RAM_PAGE_SIZE)};
+    struct {
+        uint64_t offset;
+        char bytes[4];
+    } data = {.bytes = {'d', 'a', 't', 'a'}};
     struct vm *vm = machine_vm(fixture->source);
     struct buffer state = BUFFER_INIT;
 
@@ -223,7 +228,9 @@ static void send_good(struct fixture *fixture, enum stream_type type, uint32_t i
         send_payload(fixture, type, instance, numbers, 16);
         break;
     case STREAM_DEVICE_DATA:
-        send_payload(fixture, type, instance, "\0\0\0\0\0\0\0\0data", 12);
+        data.offset = htole64(fixture->sent_data[instance]);
+        fixture->sent_data[instance] += sizeof(data.bytes);
+        send_payload(fixture, type, instance, &data, sizeof(data.offset) + sizeof(data.bytes));
         break;
     case STREAM_DEVICE_END:
         numbers[0] = htole64(4);
@@ -334,6 +341,23 @@ Test(destination, gives_devices_their_data_in_any_turn_while_ram_comes)
     cr_expect(fixture.fake[0].written == 16 && fixture.fake[1].written == 12);
     cr_expect(fixture.fake[0].state == VFIO_DEVICE_STATE_RESUMING &&
               fixture.fake[1].state == VFIO_DEVICE_STATE_RESUMING);
+}
+
+Test(destination, refuses_data_of_a_device_that_does_not_go_on_where_it_ended)
+{
+    static const uint64_t offsets[] = {0, 8};
+
+    for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
+        struct fixture fixture;
+
+        set_up(&fixture);
+        send_good(&fixture, STREAM_DEVICE_DATA, 0);
+        fixture.sent_data[0] = offsets[i];
+        send_good(&fixture, STREAM_DEVICE_DATA, 0);
+        finish(&fixture);
+        cr_expect_str_eq(fixture.error.rule, "stream/device-data-order", "%s", fixture.error.text);
+        cr_expect_eq(fixture.fake[0].written, 4);
+    }
 }
 
 Test(destination, says_why_the_source_cancelled)
