@@ -104,9 +104,18 @@ static void take_board(struct inspection *inspection, const struct stream_record
 /* A piece of a device's own stream. */
 static void take_device_data(struct inspection *inspection, const struct stream_record *record)
 {
+    struct cursor cursor = cursor_over(record->data, record->size);
+    uint64_t offset = cursor_get_u64(&cursor);
+    const uint8_t *data = (const uint8_t *)record->data + sizeof(offset);
     struct inspect_device *device;
+    size_t size;
     char name[32];
 
+    if (cursor.failed) {
+        find_wrong(inspection, "DEVICE_DATA of device %" PRIu32 " is cut off", record->instance);
+        return;
+    }
+    size = record->size - sizeof(offset);
     if (record->instance >= BOARD_DEVICES_MAX) {
         find_wrong(inspection, "there is no device %" PRIu32, record->instance);
         return;
@@ -116,9 +125,14 @@ static void take_device_data(struct inspection *inspection, const struct stream_
         error_set(&inspection->failure, ENOMEM, "device %" PRIu32, record->instance);
         return;
     }
-    inspect_device_feed(device, record->data, record->size);
+    if (offset != device->bytes)
+        find_wrong(inspection,
+                   "the data of device %" PRIu32 " from byte %" PRIu64 " on stands where that from byte %" PRIu64
+                   " on was due",
+                   record->instance, offset, device->bytes);
+    inspect_device_feed(device, data, size);
     snprintf(name, sizeof(name), "device-%" PRIu32 ".bin", record->instance);
-    extract(inspection, name, &inspection->output[record->instance], record->data, record->size);
+    extract(inspection, name, &inspection->output[record->instance], data, size);
 }
 
 static void take_device_end(struct inspection *inspection, const struct stream_record *record)
