@@ -434,8 +434,8 @@ static const struct check_rule rules[] = {
     {
         .name = "stop/no-extra-interrupt",
         .level = CHECK_SHOULD,
-        .basis = BASIS_RESUMING ". An interrupt that was delivered before is no longer pending; drivers bear one too "
-                                "many, and none bears it gladly",
+        .basis = BASIS_MOVED ". An interrupt that was delivered before is no longer pending; drivers bear one too "
+                             "many, and none bears it gladly",
         .causes =
             "pending and delivered interrupts are not told apart in the stream, so that they are raised once more "
             "to be safe; a stop that keeps what it has sent",
