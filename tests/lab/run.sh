@@ -12,6 +12,7 @@
 #   LAB_KDIR      a built kernel tree to boot          LAB_DEVICE   QEMU options to add
 #   LAB_DEBUG=1   a kernel with lockdep, KASAN, ...    LAB_SHELL=1  a shell in the lab instead of the cases
 #   LAB_TIMEOUT   seconds for one boot with its cases  LAB_MEMORY, LAB_CPUS  the machine's size
+#   LAB_RETRIES   how often a case that failed is tried again, in a fresh boot (0)
 #   LAB_TCG_THREAD  multi or single: how QEMU runs the machine's CPUs
 set -u
 lab=$(cd "$(dirname "$0")" && pwd)
@@ -136,28 +137,70 @@ boot() {
     machine_status=$?
 }
 
-# take_results MACHINE: its lines of TAP, numbered on; a case that did not come to its end, and a machine that did not,
-# are failures.
+# take_results MACHINE LEFT: its lines of TAP, numbered on; a case that did not come to its end, and a machine that did not,
+# are failures. With tries LEFT the lines of a case that failed are comments, and the case is named in $out/again.
 take_results() {
     touch "$results"
-    tr -d '\r' <"$results" | awk -v number="$number" -v machine="$1" -v status="$machine_status" -v order="$out/order/$1" '
-        function result(word, text) { said[running] = 1; number++; printf "%s %d - %s\n", word, number, text; if (word != "ok") failed++ }
-        /^lab: begin / { running = $3; next }
+    : >"$out/again"
+    tr -d '\r' <"$results" | awk -v number="$number" -v machine="$1" -v left="$2" -v status="$machine_status" \
+        -v order="$out/order/$1" -v again="$out/again" '
+        function keep(line) { lines[running] = lines[running] line "\n" }
+        function result(word, text) { said[running] = 1; keep(word " - " text); if (word != "ok") bad[running] = 1 }
+        function show(name, each, i, count) {
+            count = split(lines[name], each, "\n")
+            for (i = 1; i < count; i++) {
+                if (bad[name] && left) print "# this time: " each[i]
+                else if (each[i] ~ /^(not )?ok - /) {
+                    number++
+                    if (each[i] ~ /^not/) failed++
+                    sub(/ok - /, "ok " number " - ", each[i])
+                    print each[i]
+                } else print each[i]
+            }
+        }
+        function know(name) { if (!(name in known)) { known[name] = 1; names[++cases] = name } }
+        /^lab: begin / { running = $3; know(running); next }
         /^lab: end /   { if (!said[$3]) result("not ok", $3 ": said nothing"); ended[$3] = 1; running = ""; next }
         /^lab: done$/  { done = 1; next }
         /^not ok - /   { result("not ok", running ": " substr($0, 10)); next }
         /^ok - /       { result("ok", running ": " substr($0, 6)); next }
-        /^# /          { print; next }
-                       { print "# " $0 }
+        /^# /          { keep($0); next }
+                       { keep("# " $0) }
         END {
-            while ((getline name < order) > 0)
+            while ((getline name < order) > 0) {
+                know(name)
+                running = name
                 if (!(name in ended)) result("not ok", name ": did not come to its end")
-            if (!done) result("not ok", "machine " machine ": " (status == 124 || status == 137 ? "ran out of time" : "ended before its cases, status " status))
+            }
+            if (!done) {
+                running = names[cases]
+                result("not ok", "machine " machine ": " (status == 124 || status == 137 ? "ran out of time" : "ended before its cases, status " status))
+            }
+            show("")
+            for (i = 1; i <= cases; i++) {
+                show(names[i])
+                if (bad[names[i]]) print names[i] >again
+            }
             print number + 0, failed + 0 >"/dev/stderr"
         }' 2>"$out/count"
     read -r number machine_failures <"$out/count"
     failures=$((failures + machine_failures))
-    [ "$machine_failures" -eq 0 ] || { echo "# the console of the machine $1:"; tail -n "${LAB_CONSOLE_LINES:-100}" "$console" | tr -d '\r' | sed 's/^/# | /'; }
+    [ ! -s "$out/again" ] || { echo "# the console of the machine $1:"; tail -n "${LAB_CONSOLE_LINES:-100}" "$console" | tr -d '\r' | sed 's/^/# | /'; }
+}
+
+# try MACHINE: with LAB_RETRIES what failed is tried again, in a machine that was booted anew.
+try() {
+    left=${LAB_RETRIES:-0}
+    while :; do
+        pack "$1"
+        boot "$1"
+        take_results "$1" "$left"
+        if [ "$left" -eq 0 ] || [ ! -s "$out/again" ]; then break; fi
+        cp "$console" "$console.$left"
+        cp "$out/again" "$out/order/$1"
+        left=$((left - 1))
+        echo "# tried again: $(tr '\n' ' ' <"$out/again")"
+    done
 }
 
 need_programs
@@ -177,9 +220,7 @@ if [ "${LAB_SHELL:-0}" = 1 ]; then
 fi
 echo "TAP version 13"
 for machine in $machines; do
-    pack "$machine"
-    boot "$machine"
-    take_results "$machine"
+    try "$machine"
 done
 [ "$number" -gt 0 ] || { failures=1; echo "not ok 1 - no case ran"; number=1; }
 echo "1..$number"

@@ -67,6 +67,29 @@ lab: end mtty
 lab: done"
 expect_line "not ok 2 - mtty: said nothing"
 
+# What passes when it is tried again is a pass, and what failed before it stays to be read.
+cat >"$scratch/twice" <<'END'
+if [ ! -e "$FAKE_RESULTS.again" ]; then
+    printf '%s\n' 'lab: begin kernel' 'ok - one' 'lab: end kernel'
+    printf '%s\n' 'lab: begin mtty' 'ok - two' 'not ok - three' 'lab: end mtty'
+else
+    printf '%s\n' 'lab: begin mtty' 'ok - two' "$FAKE_AGAIN - three" 'lab: end mtty'
+fi
+echo 'lab: done'
+: >"$FAKE_RESULTS.again"
+END
+export LAB_RETRIES=1
+FAKE_AGAIN=ok FAKE_RESULTS=$scratch/twice expect 0 "tried again" "$top_srcdir/tests/lab/run.sh" kernel mtty
+expect_line "ok 1 - kernel: one"
+expect_line "# this time: not ok - mtty: three"
+expect_line "ok 3 - mtty: three"
+expect_line "1..3"
+rm "$scratch/twice.again"
+FAKE_AGAIN='not ok' FAKE_RESULTS=$scratch/twice expect 1 "failed twice" "$top_srcdir/tests/lab/run.sh" kernel mtty
+expect_line "# this time: not ok - mtty: three"
+expect_line "not ok 3 - mtty: three"
+unset LAB_RETRIES
+
 export LAB_TESTS=
 expect 1 "no such case" "$top_srcdir/tests/lab/run.sh" no-such-case
 expect_error "there is no case"

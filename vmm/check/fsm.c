@@ -372,7 +372,10 @@ static const struct check_rule rules[] = {
         .level = CHECK_MUST,
         .basis = ARCS "STOP_COPY to PRE_COPY and to PRE_COPY_P2P are not permitted and return an error",
         .causes = "a way back that is searched for by the shortest path alone",
-        .field = "seen in servers with a table of their own",
+        .field = "seen in servers with a table of their own; in Linux 6.12 vfio_mig_get_next_state() does not return "
+                 "where a "
+                 "device has all the flags",
+        .hazard = CHECK_HAZARD_HANG,
         .cost = "2 transitions",
         .needs = CHECK_NEEDS_MIGRATION | CHECK_NEEDS_PRE_COPY,
         .run = run_stop_copy_to_pre_copy,

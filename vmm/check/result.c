@@ -15,8 +15,10 @@ const char *check_level_name(enum check_level level)
 
 const char *check_hazard_name(enum check_hazard hazard)
 {
-    static const char *const names[] = {
-        [CHECK_HAZARD_NONE] = "none", [CHECK_HAZARD_RESET] = "reset", [CHECK_HAZARD_BAD_IMAGE] = "bad image"};
+    static const char *const names[] = {[CHECK_HAZARD_NONE] = "none",
+                                        [CHECK_HAZARD_RESET] = "reset",
+                                        [CHECK_HAZARD_HANG] = "hang",
+                                        [CHECK_HAZARD_BAD_IMAGE] = "bad image"};
 
     return names[hazard];
 }

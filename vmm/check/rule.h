@@ -28,6 +28,7 @@ enum check_level {
 enum check_hazard {
     CHECK_HAZARD_NONE,
     CHECK_HAZARD_RESET,     /* it resets the function */
+    CHECK_HAZARD_HANG,      /* kernels are known to spin on it, with the device's lock held */
     CHECK_HAZARD_BAD_IMAGE, /* it gives the device a stream that no device wrote */
 };
 
@@ -125,6 +126,6 @@ const struct check_rule *check_rule_find(const char *name);
 const struct check_rule *check_rule_at(size_t number);
 
 const char *check_level_name(enum check_level level);    /* "must", "should", "observed" */
-const char *check_hazard_name(enum check_hazard hazard); /* "none", "reset", "bad image" */
+const char *check_hazard_name(enum check_hazard hazard); /* "none", "reset", "hang", "bad image" */
 
 #endif

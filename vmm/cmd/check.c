@@ -99,11 +99,13 @@ static void take_pattern(struct argp_state *state, const char *argument, const c
 
 static void take_hazard(struct argp_state *state, const char *argument, struct check_plan *plan)
 {
-    static const char *const names[] = {
-        [CHECK_HAZARD_NONE] = "none", [CHECK_HAZARD_RESET] = "reset", [CHECK_HAZARD_BAD_IMAGE] = "all"};
+    static const char *const names[] = {[CHECK_HAZARD_NONE] = "none",
+                                        [CHECK_HAZARD_RESET] = "reset",
+                                        [CHECK_HAZARD_HANG] = NULL,
+                                        [CHECK_HAZARD_BAD_IMAGE] = "all"};
 
     for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(argument, names[i]))
+        if (!names[i] || strcmp(argument, names[i]))
             continue;
         plan->hazard = (enum check_hazard)i;
         plan->hazard_given = true;
