@@ -16,6 +16,7 @@
 
 #include "devices/faults/fault.h"
 #include "devices/server/server.h"
+#include "lib/io.h"
 #include "lib/options.h"
 
 #define EXIT_USAGE 2
@@ -251,6 +252,7 @@ int main(int argc, char **argv)
         list_faults();
     if (arguments.list || arguments.list_faults)
         return EXIT_SUCCESS;
+    io_raise_descriptor_limit();
     if (arguments.server.fd >= 0)
         follow_parent(arguments.server.fd);
     if (server_run(&arguments.server, &error) < 0) {

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -190,6 +191,16 @@ ssize_t io_receive(int socket, void *data, size_t size, int *fds, size_t *fd_cou
             return error_set(error, EMSGSIZE, "more descriptors than agreed on came from %s", what);
         return count;
     }
+}
+
+void io_raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 void io_close(int *fd)

@@ -44,6 +44,12 @@ ssize_t io_receive(int socket, void *data, size_t size, int *fds, size_t *fd_cou
 /* Can something be read at once, or was the other end closed? */
 bool io_readable(int fd);
 
+/*
+ * Raises the limit of open descriptors to the hard limit: a vector's trigger is one, and 2048 vectors are over the soft
+ * limit that most systems set. Where it cannot be raised it stays.
+ */
+void io_raise_descriptor_limit(void);
+
 /* Closes *fd where it is not -1, and sets it to -1. */
 void io_close(int *fd);
 

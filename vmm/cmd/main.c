@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/io.h"
 #include "vmm/cmd/cmd.h"
 
 struct subcommand {
@@ -45,6 +46,7 @@ int main(int argc, char **argv)
 {
     /* A peer that goes away is an error where it is written to, not the end of the program. */
     signal(SIGPIPE, SIG_IGN);
+    io_raise_descriptor_limit();
     if (argc < 2) {
         usage(stderr);
         return STATUS_USAGE;
