@@ -14,7 +14,10 @@ DEVICE_E2E_TESTS = \
 	tests/e2e/device/peers_test \
 	tests/e2e/device/program_test \
 	tests/e2e/device/protocol_test \
-	tests/e2e/device/tally_test
+	tests/e2e/device/reset_test \
+	tests/e2e/device/size_test \
+	tests/e2e/device/tally_test \
+	tests/e2e/device/vectors_test
 check_PROGRAMS += $(DEVICE_E2E_TESTS)
 TESTS += $(DEVICE_E2E_TESTS)
 
@@ -53,6 +56,15 @@ tests_e2e_device_protocol_test_LDADD = $(DEVICE_E2E_LIBS)
 tests_e2e_device_tally_test_SOURCES = tests/e2e/device/tally_test.c $(DEVICE_E2E_SOURCES)
 tests_e2e_device_tally_test_CFLAGS = $(UNIT_CFLAGS)
 tests_e2e_device_tally_test_LDADD = $(DEVICE_E2E_LIBS) $(ISAL_LIBS)
+tests_e2e_device_reset_test_SOURCES = tests/e2e/device/reset_test.c $(DEVICE_E2E_SOURCES)
+tests_e2e_device_reset_test_CFLAGS = $(UNIT_CFLAGS)
+tests_e2e_device_reset_test_LDADD = $(DEVICE_E2E_LIBS)
+tests_e2e_device_size_test_SOURCES = tests/e2e/device/size_test.c $(DEVICE_E2E_SOURCES)
+tests_e2e_device_size_test_CFLAGS = $(UNIT_CFLAGS)
+tests_e2e_device_size_test_LDADD = $(DEVICE_E2E_LIBS)
+tests_e2e_device_vectors_test_SOURCES = tests/e2e/device/vectors_test.c $(DEVICE_E2E_SOURCES)
+tests_e2e_device_vectors_test_CFLAGS = $(UNIT_CFLAGS)
+tests_e2e_device_vectors_test_LDADD = $(DEVICE_E2E_LIBS)
 endif
 EXTRA_DIST += \
 	tests/golden/README \

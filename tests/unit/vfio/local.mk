@@ -10,6 +10,7 @@ VFIO_UNIT_TESTS = \
 	tests/unit/vfio/vfio_user_access_test \
 	tests/unit/vfio/vfio_user_info_test \
 	tests/unit/vfio/vfio_user_migration_test \
+	tests/unit/vfio/vfio_user_peer_test \
 	tests/unit/vfio/vfio_user_reply_test \
 	tests/unit/vfio/vfio_user_version_test
 check_PROGRAMS += $(VFIO_UNIT_TESTS)
@@ -52,6 +53,10 @@ tests_unit_vfio_vfio_user_info_test_LDADD = $(VFIO_UNIT_LIBS)
 tests_unit_vfio_vfio_user_migration_test_SOURCES = tests/unit/vfio/vfio_user_migration_test.c $(VFIO_FAKE_SERVER)
 tests_unit_vfio_vfio_user_migration_test_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_vfio_vfio_user_migration_test_LDADD = $(VFIO_UNIT_LIBS)
+
+tests_unit_vfio_vfio_user_peer_test_SOURCES = tests/unit/vfio/vfio_user_peer_test.c $(VFIO_FAKE_SERVER)
+tests_unit_vfio_vfio_user_peer_test_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_vfio_vfio_user_peer_test_LDADD = $(VFIO_UNIT_LIBS)
 
 tests_unit_vfio_vfio_user_reply_test_SOURCES = tests/unit/vfio/vfio_user_reply_test.c $(VFIO_FAKE_SERVER)
 tests_unit_vfio_vfio_user_reply_test_CFLAGS = $(UNIT_CFLAGS)
