@@ -131,9 +131,12 @@ static void expect_untouched(struct client *client, unsigned int from, const str
 {
     struct client_state state;
     uint8_t data[8];
+    uint64_t size = 0;
     size_t count;
 
     cr_assert_eq(client_get_state(client), VFIO_DEVICE_STATE_RUNNING, "from %u", from);
+    cr_assert_eq(client_feature(client, VFIO_DEVICE_FEATURE_MIG_DATA_SIZE | VFIO_DEVICE_FEATURE_GET, &size, 0, 8), 0);
+    cr_expect_eq(size, fresh->size, "from %u: MIG_DATA_SIZE", from);
     cr_expect_eq(client_data_read(client, data, sizeof(data), &count), EINVAL, "from %u: the session is gone", from);
     cr_expect_eq(client_data_write(client, data, sizeof(data)), EINVAL, "from %u: the session is gone", from);
     state = save(client);
