@@ -99,8 +99,25 @@ static int add_manifest(struct report_builder *builder, json_t *event)
     return json_array_append_new(manifests, manifest);
 }
 
+/* A destination that never had the guest knows no more than that: whether it runs on the source, the source has said. */
+static bool source_knows_better(const struct report_builder *builder, const json_t *event)
+{
+    json_t *outcome;
+    size_t i;
+
+    if (strcmp(report_text(event, "role"), "destination") != 0 || strcmp(report_text(event, "who"), "source") != 0)
+        return false;
+    json_array_foreach (builder->outcomes, i, outcome)
+        if (strcmp(report_text(outcome, "role"), "source") == 0 && report_number(outcome, "status") != 0 &&
+            report_number(outcome, "leg") == report_number(event, "leg"))
+            return true;
+    return false;
+}
+
 static int add_outcome(struct report_builder *builder, json_t *event)
 {
+    if (source_knows_better(builder, event))
+        return 0;
     if (json_array_append(builder->outcomes, event) < 0 ||
         json_object_set(builder->report, "outcome", json_object_get(event, "who")) < 0 ||
         json_object_set(builder->report, "outcome_text", json_object_get(event, "text")) < 0)
