@@ -12,6 +12,7 @@ MAN_PAGES = \
 	docs/man/stopcopy-inspect.1 \
 	docs/man/stopcopy-migrate.1 \
 	docs/man/stopcopy-probe.1 \
+	docs/man/stopcopy-replay.1 \
 	docs/man/stopcopy-run.1 \
 	docs/man/stopcopy-source.1 \
 	docs/man/stopcopy-state.1 \
@@ -35,7 +36,10 @@ install-data-hook:
 uninstall-hook:
 	rm -f $(DESTDIR)$(completiondir)/stopcopy-device
 
-dist_doc_DATA = README.md \
-	docs/by-hand.md docs/check.md docs/device.md docs/faults.md docs/guest.md docs/interoperability.md \
-	docs/kernel-vfio.md docs/lab.md docs/report.md docs/report.schema.json docs/rules.md docs/stream.md docs/vfio-user.md \
+dist_doc_DATA = README.md CONTRIBUTING.md docs/ARCHITECTURE.md \
+	docs/by-hand.md docs/check.md docs/device.md docs/faults.md docs/guest.md docs/interoperability.md docs/kill-matrix.md \
+	docs/kernel-vfio.md docs/lab.md docs/packaging.md docs/report.md docs/report.schema.json docs/rules.md docs/stream.md docs/vfio-user.md \
 	docs/writing-a-device.md docs/writing-a-guest-driver.md
+
+EXTRA_DIST += COPYING debian/changelog debian/control debian/copyright debian/rules debian/source/format \
+	debian/stopcopy.lintian-overrides

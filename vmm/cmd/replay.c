@@ -68,7 +68,10 @@ static const struct argp argp = {
     .doc =
         "LOG (--uapi-log): does to DEVICE what was done to device 0 of the log, and says where its answers are others. "
         "REPORT (--report json): runs its command again.\v"
-        "Exit status of a log: 0 every answer was the same; 1 one was not; 2 it cannot be read.",
+        "Exit status of a log: 0 every answer was the same; 1 one was not; 2 it cannot be read.\n\n"
+        "Examples:\n"
+        "  stopcopy replay report.json\n"
+        "  stopcopy replay calls.jsonl vfio-user:/run/a.sock",
 };
 
 /* Line by line: a log of any length. */
