@@ -3,6 +3,7 @@ noinst_HEADERS = \
 	include/stopcopy/dma_device.h \
 	include/stopcopy/edu_device.h \
 	include/stopcopy/guest_abi.h \
+	include/stopcopy/iommufd_compat.h \
 	include/stopcopy/tally_device.h \
 	include/stopcopy/uart_device.h \
 	include/stopcopy/vfio_compat.h \
