@@ -18,7 +18,7 @@ for page in "$top_builddir"/docs/man/*.1; do
     [ -f "$root/opt/stopcopy/share/man/man1/$(basename "$page")" ] || fail "$page is not installed"
 done
 
-for page in "$top_srcdir"/docs/*.md; do
+for page in "${top_srcdir:-.}"/docs/*.md; do
     [ -f "$root/opt/stopcopy/share/doc/stopcopy/$(basename "$page")" ] ||
         fail "docs/$(basename "$page") is not installed: list it in docs/local.mk"
 done

@@ -9,16 +9,19 @@ E2E_TESTS = \
 	tests/e2e/by-hand.sh \
 	tests/e2e/check.sh \
 	tests/e2e/completion.sh \
+	tests/e2e/dist.sh \
+	tests/e2e/docs.sh \
 	tests/e2e/errors.sh \
 	tests/e2e/faults.sh \
 	tests/e2e/hurt.sh \
 	tests/e2e/inspect.sh \
 	tests/e2e/install.sh \
-	tests/e2e/man.sh \
 	tests/e2e/kill.sh \
+	tests/e2e/man.sh \
 	tests/e2e/migrate.sh \
 	tests/e2e/p2p.sh \
 	tests/e2e/precopy.sh \
+	tests/e2e/readme.sh \
 	tests/e2e/repeat.sh \
 	tests/e2e/saved.sh \
 	tests/e2e/share.sh \
