@@ -198,7 +198,7 @@ static const struct fault_row table[] = {
     {"arc-stops-short", FAULT_BOTH, "44", "", "SET of STOP succeeds, and the device is in STOP_COPY", CHECK,
      "fsm/state-read-back", "fsm/walk", 1},
     {"reset-keeps-state", FAULT_BOTH, "46", "", "a reset brings back the device, and not the state RUNNING", CHECK,
-     "reset/running", "", 1},
+     "reset/running", "load/good-after-refused", 1},
     {"pre-copy-cancel-leaks", FAULT_BOTH, "6", "", "once PRE_COPY was cancelled, no other save can begin", CHECK,
      "precopy/cancelled", "fsm/pairs fsm/walk", 1},
     {"load-after-save-refused", FAULT_BOTH, "47", "", "a device that was saved once refuses RESUMING", CHECK,

@@ -10,6 +10,7 @@
 #include "devices/models/dma.h"
 
 #define TICK_MIN_NS 1000000ull
+#define TURN_PAGES 4096u /* 16 MiB: the server answers nobody while a turn lasts */
 #define SECOND_NS 1000000000ull
 
 static uint64_t tick_ns(const struct dma_device *dma)
@@ -58,8 +59,8 @@ void dma_dirtier_work(struct dma_device *dma, uint64_t now)
     ticks = (now - dma->dirtier_next_ns) / tick_ns(dma) + 1;
     dma->dirtier_next_ns += ticks * tick_ns(dma);
     pages = pages_in_tick(dma);
-    /* What was missed is made up for, but never more than once around. */
-    pages = ticks > dma->scratch.pages / pages ? dma->scratch.pages : ticks * pages;
+    /* What was missed is made up for as far as a turn goes; a rate that the machine does not give is not reached. */
+    pages = ticks > TURN_PAGES / pages ? TURN_PAGES : ticks * pages;
     for (uint64_t i = 0; i < pages; i++)
         dirty_next_page(dma);
 }

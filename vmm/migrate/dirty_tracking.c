@@ -10,9 +10,10 @@ static struct error *of_device(struct dirty_tracking *tracking, size_t index, st
     return error;
 }
 
-/* Whose log it is to be for each device. */
-static int choose_logs(struct dirty_tracking *tracking, struct error *error)
+int dirty_tracking_choose(struct dirty_tracking *tracking, struct error *error)
 {
+    if (tracking->chosen)
+        return 0;
     for (size_t i = 0; i < tracking->set->count; i++) {
         const char *name = tracking->set->device[i]->name;
 
@@ -34,6 +35,7 @@ static int choose_logs(struct dirty_tracking *tracking, struct error *error)
                    tracking->wish == DIRTY_LOG_ALL_PAGES ? "--dirty-log all-pages"
                                                          : "VFIO_DEVICE_FEATURE_DMA_LOGGING_START");
     }
+    tracking->chosen = true;
     return 0;
 }
 
@@ -76,7 +78,7 @@ static int start_memory(struct dirty_tracking *tracking, struct error *error)
 
 int dirty_tracking_start(struct dirty_tracking *tracking, struct error *error)
 {
-    if (choose_logs(tracking, error) < 0)
+    if (dirty_tracking_choose(tracking, error) < 0)
         return -1;
     if (tracking->incomplete)
         return 0;
@@ -161,6 +163,7 @@ void dirty_tracking_stop(struct dirty_tracking *tracking)
     const struct board *board = machine_board(tracking->machine);
     struct error error = ERROR_INIT;
 
+    tracking->chosen = false;
     while (tracking->ranges > 0) {
         tracking->ranges--;
         if (vm_dirty_log_stop(machine_vm(tracking->machine), board->ram[tracking->ranges].start, &error) < 0)

@@ -16,12 +16,16 @@ struct dirty_tracking {
     struct device_set *set;
     bool ignore_devices; /* a fault put in on purpose: what the devices' logs have is not asked for */
     enum dirty_log wish; /* for every device */
+    bool chosen;         /* what served each device */
     enum dirty_log served[BOARD_DEVICES_MAX];
     uint64_t named[BOARD_DEVICES_MAX]; /* pages that the device's log named since the start, each taking by itself */
     bool incomplete;                   /* a device has no log: everything that it can reach counts as written */
     unsigned int ranges;               /* of RAM whose log was started in KVM */
     bool started[BOARD_DEVICES_MAX];
 };
+
+/* Finds out whose log is to serve each device; starting does so where it was not done. */
+int dirty_tracking_choose(struct dirty_tracking *tracking, struct error *error);
 
 /*
  * Starts all logs. A device without one is said in a note, and then no log is started: all RAM counts as written at every

@@ -327,7 +327,8 @@ int precopy_run(struct precopy *precopy, struct error *error)
     bool ready;
 
     if (fault_is_on(precopy->config.faults, VMM_LOG_READ_EARLY) &&
-        dirty_tracking_take(&precopy->tracking, &precopy->dirty, error) < 0)
+        (dirty_tracking_choose(&precopy->tracking, error) < 0 ||
+         dirty_tracking_take(&precopy->tracking, &precopy->dirty, error) < 0))
         return -1;
     if ((precopy->config.ram && dirty_tracking_start(&precopy->tracking, error) < 0) ||
         start_devices(precopy, error) < 0 || take_dirty(precopy, error) < 0)
