@@ -61,6 +61,11 @@ for mode in stop-copy pre-copy; do
     tail -n 1 "$scratch/out" | grep -q '^INCOMPLETE: ' || fail "$name: the text report does not end in INCOMPLETE"
 done
 
+# A device's errno says nothing of the guest, whichever it is: ECANCELED.
+expect 3 "an arc that is cancelled" "$stopcopy" migrate --memory 64M --device test --fault arc-fails,arc=STOP_COPY,errno=125 \
+    --report "json:$scratch/report.json"
+expect_json '[.findings[].rule] == ["device/arc-failed"]'
+
 # Without /dev/kvm: an empty /dev in a mount namespace of its own.
 if unshare -m true 2>/dev/null; then
     expect 77 "no /dev/kvm" unshare -m sh -c "mount -t tmpfs tmpfs /dev && mknod -m 666 /dev/null c 1 3 && \"$stopcopy\" run"

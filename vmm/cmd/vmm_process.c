@@ -333,14 +333,6 @@ static bool share_done(struct vmm_process *process)
     return leading_operations(process->now) >= before + process->config->options->at_ops;
 }
 
-/* No failure: both ends know it by the errno. */
-static int came_to_end(struct error *error)
-{
-    error_set(error, 0, "%s", too_early);
-    error->number = ECANCELED;
-    return -1;
-}
-
 /* Between the rounds of a migration: the guest works and is looked after. */
 static int attend_guest(void *context, struct error *error)
 {
@@ -355,7 +347,7 @@ static int attend_guest(void *context, struct error *error)
             return -1;
         }
         if (process->ended)
-            return came_to_end(error);
+            return error_set(error, 0, "%s", too_early);
     }
     return 0;
 }
@@ -479,6 +471,7 @@ static int prepare_source(struct vmm_process *process, struct error *error)
                                           .limits = options->precopy,
                                           .attend = attend_guest,
                                           .attend_context = process,
+                                          .guest_ended = &process->ended,
                                           .timeout_ns = options->timeout_ns,
                                           .message_timeout_ns = options->message_timeout_ns,
                                           .arc_timeout_ns = options->arc_timeout_ns,
@@ -515,12 +508,11 @@ static bool send_guest(struct vmm_process *process, enum status *status, struct 
         *status = STATUS_INTACT;
         return true;
     case HANDOVER_ON_SOURCE:
-        if (error->number == ECANCELED) {
-            event_not_proven(config->log, true, "%s", too_early);
-            return false;
-        }
         *status = fail(process, "source", STATUS_ON_SOURCE, error);
         process->worst = STATUS_ON_SOURCE;
+        return false;
+    case HANDOVER_ENDED:
+        event_not_proven(config->log, true, "%s", too_early);
         return false;
     case HANDOVER_LOST:
         *status = fail(process, "none", STATUS_NO_GUEST, error);
@@ -571,13 +563,12 @@ static enum status run_process(struct vmm_process *process, struct error *error)
         switch (receive(process, error)) {
         case HANDOVER_DONE:
             break;
+        case HANDOVER_ENDED:
+            event_note(config->log, "%s", error->text);
+            return STATUS_INCOMPLETE;
         case HANDOVER_ON_SOURCE:
             if (config->from_saved)
                 return fail(process, "none", STATUS_NO_GUEST, error_in_file(config, error));
-            if (error->number == ECANCELED) {
-                event_note(config->log, "%s", error->text);
-                return STATUS_INCOMPLETE;
-            }
             return fail(process, "source", STATUS_ON_SOURCE, error);
         default:
             return fail(process, "none", STATUS_NO_GUEST, error);

@@ -45,6 +45,7 @@ struct destination {
     uint64_t clock_error_ns;
     uint64_t alive_ns; /* when the source heard last, while it waits for RUNNING */
     bool has_log;      /* the source's came */
+    bool guest_ended;  /* the source said that it came to its end there */
 };
 
 static void between_devices(void *context)
@@ -347,15 +348,13 @@ static enum load_stage stage_after(enum load_stage stage, enum stream_type type)
     }
 }
 
-static int cancelled(const struct stream_record *record, struct error *error)
+static int cancelled(struct destination *destination, const struct stream_record *record, struct error *error)
 {
     char text[512];
 
     stream_text(record, text, sizeof(text));
-    error_set(error, 0, "the source cancelled the migration: %s", text);
-    if (error && record->instance == STREAM_CANCELLED_AT_END)
-        error->number = ECANCELED;
-    return -1;
+    destination->guest_ended = record->instance == STREAM_CANCELLED_AT_END;
+    return error_set(error, 0, "the source cancelled the migration: %s", text);
 }
 
 static int check_end(struct destination *destination, const struct stream_record *record, struct error *error)
@@ -390,7 +389,7 @@ static int take_record(struct destination *destination, const struct stream_reco
     case STREAM_ALIVE:
         return 0;
     case STREAM_CANCELLED:
-        return cancelled(record, error);
+        return cancelled(destination, record, error);
     case STREAM_RAM:
         return ram_receive(destination->machine, record, &destination->ram, error);
     case STREAM_RAM_ZERO:
@@ -538,7 +537,7 @@ enum handover_outcome destination_receive(struct destination *destination, struc
 
     if (prepare(destination, error) < 0 || load(destination, error) < 0 || wait_commit(destination, error) < 0) {
         tell(destination, STREAM_REFUSED, error);
-        return HANDOVER_ON_SOURCE;
+        return destination->guest_ended ? HANDOVER_ENDED : HANDOVER_ON_SOURCE;
     }
     outcome = start_guest(destination, paused, error);
     if (outcome == HANDOVER_DONE) {

@@ -24,6 +24,7 @@
 enum handover_outcome {
     HANDOVER_DONE,      /* on the destination, running */
     HANDOVER_ON_SOURCE, /* on the source, running: resumed, or never paused */
+    HANDOVER_ENDED,     /* on the source, where it came to its end before it was stopped: nothing failed */
     HANDOVER_LOST,      /* nowhere: a device or a vCPU cannot go on */
     HANDOVER_UNKNOWN,   /* the source holds it paused and cannot know whether the destination runs it */
 };
@@ -64,12 +65,13 @@ struct source_config {
     struct precopy_limits limits;   /* of that */
     int (*attend)(void *context, struct error *error); /* as in struct precopy_config */
     void *attend_context;
-    uint64_t timeout_ns; /* each wait for the destination */
+    const bool *guest_ended; /* attend sets it, where it fails because the guest came to its end. NULL: it does not */
+    uint64_t timeout_ns;     /* each wait for the destination */
     uint64_t message_timeout_ns;
     uint64_t arc_timeout_ns;
-    uint64_t stop_hold_ns;           /* how long what was stopped is watched, 0: not at all */
-    uint64_t limit_downtime_ns;      /* a longer downtime is a finding, 0: none is */
-    const struct fault_plan *faults; /* NULL: none */
+    uint64_t stop_hold_ns;            /* how long what was stopped is watched, 0: not at all */
+    uint64_t limit_downtime_ns;       /* a longer downtime is a finding, 0: none is */
+    const struct fault_plan *faults;  /* NULL: none */
     const struct step_watcher *steps; /* NULL: nobody is told */
 };
 
@@ -90,9 +92,8 @@ int source_keep_alive(struct source *source, struct error *error);
 void source_give_up(struct source *source, const char *text);
 
 /*
- * Sends the running guest. HANDOVER_ON_SOURCE and the others leave the reason in error, at both ends with errno ECANCELED where
- * attend said by that errno that the guest came to its end, or source_give_up did. The machine is paused
- * afterwards, but for HANDOVER_ON_SOURCE.
+ * Sends the running guest. HANDOVER_ON_SOURCE and the others leave the reason in error. The machine is paused afterwards, but
+ * for HANDOVER_ON_SOURCE and HANDOVER_ENDED.
  */
 enum handover_outcome source_migrate(struct source *source, struct error *error);
 

@@ -464,6 +464,11 @@ static int send_live(struct source *source, struct error *error)
     return 0;
 }
 
+static bool guest_ended(const struct source *source)
+{
+    return source->config.guest_ended && *source->config.guest_ended;
+}
+
 static void send_cancelled(struct source *source, const char *text, enum stream_cancelled why)
 {
     stream_send(&source->stream, STREAM_CANCELLED, why, text, strnlen(text, ERROR_TEXT_MAX),
@@ -485,7 +490,7 @@ static void cancel(struct source *source, struct error *error)
         ask_reason(source, error);
     else
         send_cancelled(source, error->text,
-                       error->number == ECANCELED ? STREAM_CANCELLED_AT_END : STREAM_CANCELLED_BY_FAILURE);
+                       guest_ended(source) ? STREAM_CANCELLED_AT_END : STREAM_CANCELLED_BY_FAILURE);
 }
 
 enum handover_outcome source_migrate(struct source *source, struct error *error)
@@ -502,5 +507,5 @@ enum handover_outcome source_migrate(struct source *source, struct error *error)
         finish(source);
     else if (outcome == HANDOVER_ON_SOURCE)
         outcome = resume_here(source, error);
-    return outcome;
+    return outcome == HANDOVER_ON_SOURCE && guest_ended(source) ? HANDOVER_ENDED : outcome;
 }
