@@ -18,6 +18,8 @@
 #include "vmm/kvm/vm_private.h"
 
 #define VCPU_KICK_SIGNAL SIGUSR1
+/* What a pause waits past its deadline, once. */
+#define GRACE_MS 500
 
 /* The kernel's sigset_t, not the C library's. */
 struct kick_mask {
@@ -271,20 +273,32 @@ int vm_resume(struct vm *vm, struct error *error)
     return failed ? error_set(error, EIO, "vCPU %u has failed and cannot be resumed", failed->index) : 0;
 }
 
-int vm_pause(struct vm *vm, struct deadline deadline, struct error *error)
+static struct timespec deadline_time(struct deadline deadline)
 {
-    struct timespec at = {
+    return (struct timespec){
         .tv_sec = (time_t)(deadline.at_ns / 1000000000u),
         .tv_nsec = (long)(deadline.at_ns % 1000000000u),
     };
+}
+
+int vm_pause(struct vm *vm, struct deadline deadline, struct error *error)
+{
+    struct timespec at = deadline_time(deadline);
     struct vcpu *running;
+    bool late = false;
     int number = 0;
 
     pthread_mutex_lock(&vm->lock);
     vm->run = false;
     kick_all(vm);
-    while ((running = find_phase(vm, VCPU_RUNNING)) && number != ETIMEDOUT)
+    while ((running = find_phase(vm, VCPU_RUNNING)) && !(late && number == ETIMEDOUT)) {
+        /* Where the whole process was stopped over the deadline, its vCPU threads had no time either. */
+        if (number == ETIMEDOUT) {
+            late = true;
+            at = deadline_time(deadline_in_ms(GRACE_MS));
+        }
         number = pthread_cond_clockwait(&vm->changed, &vm->lock, CLOCK_MONOTONIC, &at);
+    }
     pthread_mutex_unlock(&vm->lock);
     if (running)
         return error_set(error, ETIMEDOUT,

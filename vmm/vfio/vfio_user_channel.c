@@ -10,6 +10,8 @@
 #define RULE "vfio-user/protocol"
 #define HEADER_SIZE sizeof(struct vfio_user_header)
 #define ERRNO_MAX 4095u
+/* A process that was stopped (SIGSTOP, a debugger) finds its deadline passed and the answer there: it looks once more. */
+#define GRACE_MS 500
 
 /* One use of the channel: what is still to be sent, and what is waited for. */
 struct exchange {
@@ -337,12 +339,19 @@ static bool exchange_finished(const struct exchange *exchange)
 static int run_exchange(struct exchange *exchange, struct deadline deadline, struct error *error)
 {
     struct vfio_user_channel *channel = exchange->channel;
+    bool late = false;
 
     for (;;) {
         struct pollfd poll_fd = {.fd = channel->socket};
         int status = send_all(exchange, error);
         int wait_ms = deadline_poll_ms(deadline);
         int count;
+
+        if (wait_ms == 0 && !late) {
+            late = true;
+            deadline = deadline_in_ms(GRACE_MS);
+            wait_ms = GRACE_MS;
+        }
 
         if (status < 0)
             return -1;

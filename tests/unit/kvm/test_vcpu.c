@@ -182,6 +182,19 @@ Test(vcpu, a_pause_that_takes_too_long_names_the_vcpu_and_can_be_taken_back)
     machine_end(&machine);
 }
 
+/* As where the whole process is stopped over the deadline. */
+Test(vcpu, a_pause_whose_deadline_has_passed_has_one_more_try)
+{
+    struct error error = ERROR_INIT;
+
+    need_kvm();
+    machine_start(&machine, 2, VM_IRQCHIP_SPLIT, guest_count);
+    machine_run(&machine);
+    wait_counter(&machine, &machine.shared->count, 1);
+    cr_expect(vm_pause(machine.vm, deadline_in_ms(0), &error) == 0, "%s", error.text);
+    machine_end(&machine);
+}
+
 Test(vcpu, a_pause_that_took_too_long_is_done_when_the_bus_lets_go)
 {
     struct error error = ERROR_INIT;

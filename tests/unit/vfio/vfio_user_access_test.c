@@ -364,6 +364,26 @@ Test(vfio_user_dma, commands_do_not_put_the_deadline_off)
     fake_close(&server, device);
 }
 
+static void answer_reset(struct fake_server *server)
+{
+    fake_version(server, NULL);
+    fake_expect(server, VFIO_USER_DEVICE_RESET);
+    fake_reply(server, NULL, 0);
+    fake_drain(server);
+}
+
+/* As where this process is stopped over its deadline. */
+Test(vfio_user_dma, an_answer_that_is_there_is_taken_after_the_deadline)
+{
+    struct error error = ERROR_INIT;
+    struct fake_server server;
+    struct vfio_device *device = fake_open_good(&server, answer_reset, NULL, FAKE_TIMEOUT_NS);
+
+    device->ops->set_timeout(device, 1);
+    cr_assert_eq(device->ops->reset(device, &error), 0, "%s", error.text);
+    fake_close(&server, device);
+}
+
 static void bad_command(struct fake_server *server)
 {
     struct vfio_user_header header = *(struct vfio_user_header *)server->argument;
