@@ -114,10 +114,23 @@ static bool source_knows_better(const struct report_builder *builder, const json
     return false;
 }
 
+/* A guest that came to its end has done so, whichever process is lost after it, or is missed after it. */
+static bool guest_has_finished(const struct report_builder *builder)
+{
+    const json_t *last = json_array_get(builder->outcomes, json_array_size(builder->outcomes) - 1);
+
+    return last && strcmp(report_text(last, "who"), "finished") == 0;
+}
+
 static int add_outcome(struct report_builder *builder, json_t *event)
 {
     if (source_knows_better(builder, event))
         return 0;
+    if (guest_has_finished(builder) && strcmp(report_text(event, "who"), "finished") != 0) {
+        size_t before = json_array_size(builder->outcomes) - 1;
+
+        return json_array_insert(builder->outcomes, before, event) < 0 ? -1 : report_leg_add(builder, "outcome", event);
+    }
     if (json_array_append(builder->outcomes, event) < 0 ||
         json_object_set(builder->report, "outcome", json_object_get(event, "who")) < 0 ||
         json_object_set(builder->report, "outcome_text", json_object_get(event, "text")) < 0)

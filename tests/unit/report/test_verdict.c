@@ -378,6 +378,7 @@ static void expect_outcome(const char *who, int given, int status, const char *v
     json_t *report;
 
     set_up();
+    take_out("outcome", -1, "who", "finished");
     outcome_who = who;
     outcome_status = given;
     add(emit_outcome);
@@ -403,6 +404,23 @@ Test(verdict, an_outcome_that_is_not_intact_decides_the_status)
     expect_outcome("none", 77, 77, "incomplete");
     expect_outcome("none", 2, 2, "incomplete");
     set_up();
+}
+
+/* The other end's last word may come after it. */
+Test(verdict, a_guest_that_finished_has_done_so_whatever_is_said_after_it)
+{
+    json_t *report;
+
+    outcome_who = "none";
+    outcome_status = 5;
+    add(emit_outcome);
+    report = report_build(events);
+    cr_expect_eq(report_status(report), 5);
+    cr_expect(has(report, "outcome", "finished"));
+    cr_expect(has(report, "outcome_text", "it went wrong"));
+    for (size_t i = 0; i < json_array_size(json_object_get(report, "not_proven")); i++)
+        cr_expect_null(strstr(json_string_value(json_array_get(json_object_get(report, "not_proven"), i)), "finished"));
+    json_decref(report);
 }
 
 static void emit_failure_and_finish(struct event_log *log)
