@@ -8,6 +8,7 @@ libvmm_a_SOURCES += \
 	vmm/cmd/device_list.c vmm/cmd/device_list.h \
 	vmm/cmd/device_open.c \
 	vmm/cmd/device_spec.c vmm/cmd/device_spec.h \
+	vmm/cmd/device_work.c vmm/cmd/device_work.h \
 	vmm/cmd/faults.c \
 	vmm/cmd/host_facts.c vmm/cmd/host_facts.h \
 	vmm/cmd/image.c vmm/cmd/image.h \

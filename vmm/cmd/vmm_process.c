@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "vmm/cmd/device_list.h"
+#include "vmm/cmd/device_work.h"
 #include "vmm/cmd/image.h"
 
 /* How often the progress area is looked at: it costs the guest nothing. */
@@ -47,20 +48,6 @@ struct vmm_process {
     bool failed;
     struct error failure;
 };
-
-static uint64_t device_operations(const struct proof_snapshot *snapshot, uint16_t slot, uint64_t *submitted)
-{
-    uint64_t operations = 0;
-
-    *submitted = 0;
-    for (size_t i = 0; i < snapshot->chain_count; i++) {
-        if (!proof_workload_of_device(snapshot->chain[i].workload) || snapshot->chain[i].device != slot)
-            continue;
-        operations += snapshot->chain[i].operations;
-        *submitted += snapshot->chain[i].submitted;
-    }
-    return operations;
-}
 
 /* The operations that every chain of the leading workload has done. */
 static uint64_t leading_operations(const struct proof_snapshot *snapshot)
@@ -168,44 +155,11 @@ static int boot(struct vmm_process *process, struct error *error)
     return 0;
 }
 
-enum work {
-    WORK_BEFORE, /* the stop */
-    WORK_AFTER,
-};
-
-/* What each device has done of its work between two instants. from NULL: since it began. */
-static void log_work(struct vmm_process *process, unsigned int leg, enum work work, const struct proof_snapshot *from,
-                     const struct proof_snapshot *to)
+static void log_work(struct vmm_process *process, unsigned int leg, enum device_work when,
+                     const struct proof_snapshot *from, const struct proof_snapshot *to)
 {
-    const struct board *board = machine_board(process->machine);
-
-    for (unsigned int i = 0; i < board->device_count; i++) {
-        struct event_device_numbers numbers = EVENT_DEVICE_NUMBERS_UNKNOWN;
-        uint64_t unused;
-        uint64_t done = device_operations(to, board->device[i].slot, &unused);
-
-        if (from)
-            done -= device_operations(from, board->device[i].slot, &unused);
-        if (work == WORK_BEFORE)
-            numbers.ops_before = done;
-        else
-            numbers.ops_after = done;
-        event_device(process->config->log, leg, i, process->devices.device[i]->name, &numbers);
-    }
-}
-
-static void log_in_flight(struct vmm_process *process, unsigned int leg, const struct proof_snapshot *stop)
-{
-    const struct board *board = machine_board(process->machine);
-
-    for (unsigned int i = 0; i < board->device_count; i++) {
-        struct event_device_numbers numbers = EVENT_DEVICE_NUMBERS_UNKNOWN;
-        uint64_t submitted;
-        uint64_t done = device_operations(stop, board->device[i].slot, &submitted);
-
-        numbers.in_flight_at_stop = submitted > done ? submitted - done : 0;
-        event_device(process->config->log, leg, i, NULL, &numbers);
-    }
+    device_work_log(process->config->log, leg, machine_board(process->machine), process->devices.device, when, from,
+                    to);
 }
 
 static void watch_blackout(struct vmm_process *process, struct proof_resume *resume)
@@ -273,10 +227,10 @@ static enum handover_outcome receive(struct vmm_process *process, struct error *
         process->received = true;
         measure_blackout(process);
         event_outcome(config->log, "destination", STATUS_INTACT, "the guest runs on the destination");
-        log_in_flight(process, process->leg, process->start);
+        device_work_in_flight(config->log, process->leg, machine_board(process->machine), process->start);
         /* What came before a later leg is what the process there did: it says so itself. */
         if (process->leg == 0)
-            log_work(process, 0, WORK_BEFORE, NULL, process->start);
+            log_work(process, 0, DEVICE_WORK_BEFORE, NULL, process->start);
         if (config->sink.put(config->sink.context, process->leg, false, process->start, error) < 0)
             event_not_proven(config->log, false, "%s", error->text);
         if (config->plan &&
@@ -425,9 +379,9 @@ static enum status finish_guest(struct vmm_process *process, struct error *error
     if (!strcmp(process->now->failure.rule, "guest/interrupt-lost"))
         machine_describe_interrupts(process->machine, note_interrupts, process);
     if (process->received)
-        log_work(process, process->leg, WORK_AFTER, process->start, process->now);
+        log_work(process, process->leg, DEVICE_WORK_AFTER, process->start, process->now);
     else
-        log_work(process, process->leg, WORK_BEFORE, NULL, process->now);
+        log_work(process, process->leg, DEVICE_WORK_BEFORE, NULL, process->now);
     if (config->sink.put(config->sink.context, stops(process), true, process->now, error) < 0)
         return fail(process, "none", STATUS_INCOMPLETE, error);
     if (process->worst)
@@ -451,6 +405,15 @@ static void log_console(struct vmm_process *process)
     free(text);
 }
 
+/* The first stop finds every device at work, so that luck does not decide what is proven; the others come as they come. */
+static bool devices_at_work(void *context)
+{
+    struct vmm_process *process = context;
+
+    return machine_progress(process->machine, process->now, NULL) < 0 ||
+           device_work_everywhere(machine_board(process->machine), process->now);
+}
+
 /* The guest is here and is to go on: this end becomes a source. */
 static int prepare_source(struct vmm_process *process, struct error *error)
 {
@@ -472,6 +435,8 @@ static int prepare_source(struct vmm_process *process, struct error *error)
                                           .attend = attend_guest,
                                           .attend_context = process,
                                           .guest_ended = &process->ended,
+                                          .stop_here = leg == 0 ? devices_at_work : NULL,
+                                          .stop_here_context = process,
                                           .timeout_ns = options->timeout_ns,
                                           .message_timeout_ns = options->message_timeout_ns,
                                           .arc_timeout_ns = options->arc_timeout_ns,
@@ -498,8 +463,8 @@ static bool send_guest(struct vmm_process *process, enum status *status, struct 
     switch (source_migrate(process->source, error)) {
     case HANDOVER_DONE:
         if (process->received && process->now->chain_count) {
-            log_work(process, process->leg, WORK_AFTER, process->start, process->now);
-            log_work(process, process->leg + 1, WORK_BEFORE, process->start, process->now);
+            log_work(process, process->leg, DEVICE_WORK_AFTER, process->start, process->now);
+            log_work(process, process->leg + 1, DEVICE_WORK_BEFORE, process->start, process->now);
         }
         if (config->to_file)
             event_outcome(config->log, "none", STATUS_INTACT, "the guest is saved in %s", config->to_name);

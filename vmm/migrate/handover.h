@@ -65,6 +65,12 @@ struct source_config {
     struct precopy_limits limits;   /* of that */
     int (*attend)(void *context, struct error *error); /* as in struct precopy_config */
     void *attend_context;
+    /*
+     * Asked with the vCPUs paused, before any device is stopped: is this the instant to stop at? false: the guest works on
+     * for a moment, and is paused again, a few times at most. NULL: any instant is.
+     */
+    bool (*stop_here)(void *context);
+    void *stop_here_context;
     const bool *guest_ended; /* attend sets it, where it fails because the guest came to its end. NULL: it does not */
     uint64_t timeout_ns;     /* each wait for the destination */
     uint64_t message_timeout_ns;

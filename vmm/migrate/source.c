@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/migrate/ram_share.h"
@@ -13,6 +14,9 @@
 #include "vmm/vfio/dirty_log.h"
 
 #define PAUSE_TIMEOUT_MS 5000u
+/* How often the vCPUs are paused for an instant that is liked, and how much longer they run each time in between. */
+#define PAUSES_MAX 20u
+#define PAUSE_AGAIN_NS 50000l
 /* How long a destination that has hung up is listened to for its reason. */
 #define REASON_TIMEOUT_MS 500u
 #define ALIVE_PERIOD_NS 1000000000u
@@ -109,20 +113,41 @@ int source_keep_alive(struct source *source, struct error *error)
     return source_send_record(source, STREAM_ALIVE, 0, NULL, 0, error);
 }
 
+/* Pauses the vCPUs, at an instant that the user of this module likes where one comes soon. */
+static int pause_vcpus(struct source *source, struct error *error)
+{
+    const struct source_config *config = &source->config;
+    unsigned int pauses = 0;
+
+    for (;;) {
+        struct timespec moment = {.tv_nsec = PAUSE_AGAIN_NS * (long)++pauses};
+
+        source->pause_start_ns = clock_now_ns();
+        source->paused = true;
+        if (machine_pause(config->machine, deadline_in_ms(PAUSE_TIMEOUT_MS), error) < 0)
+            return -1;
+        if (pauses == PAUSES_MAX || !config->stop_here || config->stop_here(config->stop_here_context))
+            break;
+        if (machine_resume(config->machine, error) < 0)
+            return -1;
+        nanosleep(&moment, NULL);
+    }
+    event_phase(config->log, "pause", source->pause_start_ns, clock_now_ns(), 0);
+    if (pauses > 1)
+        event_note(config->log, "the vCPUs were paused %u times, for an instant with every device at work", pauses);
+    return 0;
+}
+
 /* Pauses the vCPUs, stops the devices, and takes their interrupts on the way into the interrupt controller. */
 static int stop_everything(struct source *source, struct error *error)
 {
     const struct source_config *config = &source->config;
-    uint64_t start, paused, stopped;
+    uint64_t paused, stopped;
 
     step_reach(&source->steps, STEP_SOURCE_PAUSE);
-    start = clock_now_ns();
-    source->pause_start_ns = start;
-    source->paused = true;
-    if (machine_pause(config->machine, deadline_in_ms(PAUSE_TIMEOUT_MS), error) < 0)
+    if (pause_vcpus(source, error) < 0)
         return -1;
     paused = clock_now_ns();
-    event_phase(config->log, "pause", start, paused, 0);
     if (fault_is_on(config->faults, VMM_PAUSED_EARLY))
         poll(NULL, 0, FAULT_PAUSED_EARLY_MS);
     step_reach(&source->steps, STEP_SOURCE_DEVICES_P2P);

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <endian.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -35,8 +36,17 @@ struct fixture {
     struct stream stream;
     pthread_t thread;
     enum handover_outcome outcome;
+    unsigned int asked;    /* where to stop */
+    unsigned int liked_at; /* which time, from 1; 0: any instant will do */
     struct error error;
 };
+
+static bool stop_here(void *context)
+{
+    struct fixture *fixture = context;
+
+    return ++fixture->asked >= fixture->liked_at;
+}
 
 static void *migrate(void *argument)
 {
@@ -48,27 +58,41 @@ static void *migrate(void *argument)
     return NULL;
 }
 
-static void set_up(struct fixture *fixture)
+static void set_up_liking(struct fixture *fixture, unsigned int liked_at)
 {
     struct board_wishes wishes = {.memory_size = MEMORY, .vcpus = 1, .wanted[WORKLOAD_CPU] = true};
     struct source_config config = {.peer = "the destination",
                                    .timeout_ns = TIMEOUT_NS,
                                    .message_timeout_ns = TIMEOUT_NS,
                                    .arc_timeout_ns = TIMEOUT_NS};
+    const char *builddir = getenv("top_builddir");
     struct board board;
+    char image[4096];
     int pair[2];
 
     need_kvm();
     memset(fixture, 0, sizeof(*fixture));
+    fixture->liked_at = liked_at;
+    if (liked_at) {
+        config.stop_here = stop_here;
+        config.stop_here_context = fixture;
+    }
     cr_assert(board_describe(&wishes, NULL, 0, &board, &fixture->error) == 0, "%s", fixture->error.text);
     fixture->machine = config.machine = machine_new(&board, NULL, NULL, &fixture->error);
     cr_assert(fixture->machine, "%s", fixture->error.text);
+    snprintf(image, sizeof(image), "%s/guest/stopcopy-guest.elf", builddir ? builddir : ".");
+    cr_assert(machine_load(fixture->machine, image, &fixture->error) == 0, "%s", fixture->error.text);
     cr_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
     stream_open(&fixture->stream, pair[0], "the source");
     config.fd = pair[1];
     fixture->source = source_new(&config, &fixture->error);
     cr_assert(fixture->source);
     cr_assert(pthread_create(&fixture->thread, NULL, migrate, fixture) == 0);
+}
+
+static void set_up(struct fixture *fixture)
+{
+    set_up_liking(fixture, 0);
 }
 
 /* Up to COMMIT, as a destination does. */
@@ -155,4 +179,23 @@ Test(source, does_not_wait_for_a_destination_that_verifies_for_ever)
             break;
     finish(&fixture);
     cr_expect(fixture.outcome == HANDOVER_UNKNOWN, "%d, %s", (int)fixture.outcome, fixture.error.text);
+}
+
+Test(source, stops_where_it_is_told_to_or_does_not_look_for_it_for_ever)
+{
+    static const struct {
+        unsigned int liked_at, asked;
+    } cases[] = {{1, 1}, {3, 3}, {UINT32_MAX, 19}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint64_t resumed = 0;
+        struct fixture fixture;
+
+        set_up_liking(&fixture, cases[i].liked_at);
+        take_everything(&fixture);
+        cr_assert(stream_send(&fixture.stream, STREAM_RUNNING, 0, &resumed, sizeof(resumed), soon(), NULL) == 0);
+        finish(&fixture);
+        cr_expect(fixture.outcome == HANDOVER_DONE, "%d, %s", (int)fixture.outcome, fixture.error.text);
+        cr_expect(fixture.asked == cases[i].asked, "%u", fixture.asked);
+    }
 }
