@@ -10,6 +10,29 @@ clean() {
     expect_json '.verdict == "pass" and .findings == [] and ([.checks[] | select(.outcome == "broken" or .outcome == "not-tried")] == [])'
 }
 
+# beside DEVICE OPTIONS...: clean, in a process and a folder of its own: a check waits for most of its time.
+beside() {
+    count=$((${count:-0} + 1))
+    (
+        scratch=$scratch/$count failures=0
+        mkdir "$scratch"
+        clean "$@"
+        [ $failures -eq 0 ]
+    ) >"$scratch/verdict.$count" 2>&1 &
+    waiting="${waiting:-} $!"
+    # shellcheck disable=SC2086
+    set -- $waiting
+    [ $# -lt 3 ] || settle "$1"
+}
+
+# settle PID...: the verdicts of those beside.
+settle() {
+    for pid; do
+        wait "$pid" || fail "a check beside the others: $(cat "$scratch"/verdict.*)"
+        waiting=${waiting# "$pid"}
+    done
+}
+
 # serve OPTIONS...: a server of its own at $scratch/socket.
 serve() {
     rm -f "$scratch/socket"
@@ -20,15 +43,17 @@ serve() {
 }
 
 for features in stop-copy stop-copy+p2p stop-copy+pre-copy stop-copy+p2p+pre-copy; do
-    clean "test:features=$features"
-    clean "test:model=uart,features=$features"
+    beside "test:features=$features"
+    beside "test:model=uart,features=$features"
 done
 # No driver here knows it: only what needs no work of the device can be tried.
-clean test:model=tally --only 'discovery/*' --only 'fsm/*' --only 'data/*' --only 'reset/*' --only 'load/*' --only 'device/*'
+beside test:model=tally --only 'discovery/*' --only 'fsm/*' --only 'data/*' --only 'reset/*' --only 'load/*' --only 'device/*'
 # It may change faster than a machine with other work reads it: then its pre-copy has no end.
-clean test:dirty-rate=64M,features=stop-copy+pre-copy --skip precopy/temporary-end --skip precopy/nothing-left
-clean test:dma=message
-clean test: --seed 2
+beside test:dirty-rate=64M,features=stop-copy+pre-copy --skip precopy/temporary-end --skip precopy/nothing-left
+beside test:dma=message
+beside test: --seed 2
+# shellcheck disable=SC2086
+settle ${waiting:-}
 
 serve
 clean "vfio-user:$scratch/socket"
