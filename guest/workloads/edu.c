@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "guest/base/processor.h"
 #include "guest/drivers/edu_driver.h"
 #include "guest/guest.h"
 #include "guest/pci/pci_access.h"
@@ -36,6 +37,7 @@ struct edu_board {
     uint64_t source_address;
     volatile uint64_t *regions;
     uint64_t regions_address;
+    uint64_t nonce; /* of this boot: the device's buffer may hold the same operations of an earlier one */
     struct edu_operation operation;
     enum pair_step step;
     bool factorial_begun;
@@ -69,6 +71,7 @@ static void open_board(struct guest *guest, const struct pci_device *found, stru
     device_work_enable(guest, &board->access, found);
     chain_open(&board->chain, guest, WORKLOAD_EDU, (uint16_t)found->slot, 0, 0);
     open_memory(guest, board);
+    board->nonce = workload_mix(tsc_read());
     device_work_route(guest, &board->access, 0, vcpu);
     if (edu_device_open(&board->device, pci_access(&board->access), &fault) < 0)
         fail_board(board, &fault);
@@ -94,7 +97,7 @@ static struct edu_operation describe(uint64_t seed, uint64_t number)
     return operation;
 }
 
-/* Word number `index` of those that go to the device and come back. */
+/* Word number `index` of those that go to the device and come back, each with the nonce on its way. */
 static uint64_t word_of(const struct edu_operation *operation, uint32_t index)
 {
     return index == 0 ? operation->number + 1 : operation->base + index * WORKLOAD_GOLDEN;
@@ -103,6 +106,11 @@ static uint64_t word_of(const struct edu_operation *operation, uint32_t index)
 static volatile uint64_t *region_of(struct edu_board *board, const struct edu_operation *operation)
 {
     return board->regions + operation->number % WORKLOAD_EDU_REGIONS * REGION_WORDS;
+}
+
+static uint64_t word_back(struct edu_board *board, const struct edu_operation *operation, uint32_t index)
+{
+    return region_of(board, operation)[operation->start + index] ^ board->nonce;
 }
 
 static void paint(struct edu_board *board)
@@ -136,11 +144,10 @@ static void check_paint(struct edu_board *board, const struct edu_operation *ope
 /* How many of the words that came back are right. */
 static uint32_t count_right(struct edu_board *board, const struct edu_operation *operation)
 {
-    volatile uint64_t *words = region_of(board, operation) + operation->start;
     uint32_t right = 0;
 
     for (uint32_t i = 0; i < operation->words; i++)
-        right += words[i] == word_of(operation, i);
+        right += word_back(board, operation, i) == word_of(operation, i);
     return right;
 }
 
@@ -148,18 +155,17 @@ static uint32_t count_right(struct edu_board *board, const struct edu_operation 
 static void check_cut(struct edu_board *board)
 {
     const struct edu_operation *operation = &board->operation;
-    volatile uint64_t *words = region_of(board, operation) + operation->start;
     uint32_t right = count_right(board, operation);
 
     for (uint32_t i = 0; i < operation->words; i++) {
-        uint64_t expected = word_of(operation, i);
+        uint64_t expected = word_of(operation, i), seen = word_back(board, operation, i);
 
-        if (words[i] == operation->paint)
-            fail_word(board, operation, operation->start + i, expected, words[i], "was not written");
-        if (words[i] != expected && right)
-            fail_word(board, operation, operation->start + i, expected, words[i], "is wrong, and others are right");
-        if (words[i] != expected && board->repeats == REPEATS_MAX)
-            fail_word(board, operation, operation->start + i, expected, words[i], "is wrong, after all repeats");
+        if (seen == (operation->paint ^ board->nonce))
+            fail_word(board, operation, operation->start + i, expected, seen, "was not written");
+        if (seen != expected && right)
+            fail_word(board, operation, operation->start + i, expected, seen, "is wrong, and others are right");
+        if (seen != expected && board->repeats == REPEATS_MAX)
+            fail_word(board, operation, operation->start + i, expected, seen, "is wrong, after all repeats");
     }
 }
 
@@ -167,12 +173,13 @@ static void check_cut(struct edu_board *board)
 static void check_earlier(struct edu_board *board, uint64_t number)
 {
     struct edu_operation operation = describe(board->chain.seed, number);
-    volatile uint64_t *words = region_of(board, &operation) + operation.start;
 
     check_paint(board, &operation);
     for (uint32_t i = 0; i < operation.words; i++) {
-        if (words[i] != word_of(&operation, i))
-            fail_word(board, &operation, operation.start + i, word_of(&operation, i), words[i], "has changed since");
+        uint64_t expected = word_of(&operation, i), seen = word_back(board, &operation, i);
+
+        if (seen != expected)
+            fail_word(board, &operation, operation.start + i, expected, seen, "has changed since");
     }
 }
 
@@ -209,7 +216,7 @@ static bool begin(struct edu_board *board)
     board->factorial_begun = false;
     board->repeats = 0;
     for (uint32_t i = 0; i < board->operation.words; i++)
-        board->source[i] = word_of(&board->operation, i);
+        board->source[i] = word_of(&board->operation, i) ^ board->nonce;
     paint(board);
     chain_publish_submitted(chain, chain->operations + 1);
     begin_transfer(board, PAIR_TO_BUFFER);
@@ -268,11 +275,10 @@ static uint32_t check_liveness(struct edu_board *board)
 static void end(struct edu_board *board)
 {
     const struct edu_operation *operation = &board->operation;
-    volatile uint64_t *words = region_of(board, operation) + operation->start;
     uint64_t value = operation->number;
 
     for (uint32_t i = 0; i < operation->words; i++)
-        value = workload_digest_word(words[i], value);
+        value = workload_digest_word(word_back(board, operation, i), value);
     value = workload_digest_word(check_factorial(board), value);
     if (operation->number % LIVENESS_EVERY == LIVENESS_EVERY - 1)
         value ^= check_liveness(board);

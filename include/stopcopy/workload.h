@@ -58,6 +58,7 @@
  *   word 0 = i + 1, the operation's sequence number; word j > 0 = mix(r) + j * GOLDEN
  *   Region i % WORKLOAD_EDU_REGIONS, of WORKLOAD_EDU_REGION_SIZE bytes, is painted: all its words are mix(r ^ 1). The words
  *   are read from RAM to `place` in the buffer; then they are written from there to the region from its word `start` on.
+ *   In RAM and in the buffer each word is XORed with a nonce of the guest's boot, which no digest has.
  *   Each transfer ends with an interrupt, the second is begun after that of the first.
  *   n = (r >> 40) % 34. With r & 3: 0 no factorial; 1 that of n is asked for with the pair's first transfer; 2, 3 with its
  *   second. It ends with an interrupt of its own, which is awaited too. f = n! modulo 2^32, 0 where not asked for.
@@ -65,8 +66,8 @@
  *   Where (i & 3) == 3: the liveness register is read, v ^= what was read (0 at first), and it is then written so that it
  *   reads as mix(s ^ i) & 0xffffffff.
  *   Then v enters the chain. What a region holds is compared again before it is painted, and at the end.
- *   The buffer does not move with a migration. A pair that was cut brings back other words: none of them is right, all of
- *   them were written, and no others of the region. Such a pair is painted and done again (not its factorial); it is
+ *   The buffer does not move with a migration. A pair that was cut brings back other words, also those that an earlier
+ *   guest with the same seed left there: none of them is right, all of them were written, and no others of the region. Such a pair is painted and done again (not its factorial); it is
  *   counted, and its value is that of a pair which was not cut. At most one pair may be cut by each migration: the one
  *   that was under way at the pause.
  *

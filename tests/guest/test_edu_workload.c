@@ -187,6 +187,25 @@ Test(edu_workload, a_cut_after_the_words_came_back_is_none)
     expect_digest_of_the_model();
 }
 
+/* The other device was worked by a guest with the same seed before: it has most of the pair's words, and some of a later
+ * operation in their place. */
+Test(edu_workload, what_an_earlier_guest_left_in_the_buffer_is_not_taken_for_this_ones)
+{
+    uint8_t left[sizeof(edu.buffer)];
+
+    work_to_the_buffer(3);
+    edu.buffer[edu.destination - EDU_BUFFER + 9] ^= 1;
+    memcpy(left, edu.buffer, sizeof(left));
+    tear_down();
+    set_up();
+    work_to_the_buffer(3);
+    memcpy(edu.buffer, left, sizeof(left));
+    work(1);
+    cr_expect_eq(progress.chain[0].repeats, 1);
+    work(5);
+    expect_digest_of_the_model();
+}
+
 static void change_a_byte(void)
 {
     work_to_the_buffer(3);

@@ -26,7 +26,7 @@
  *   in the user's address space: IT IS LOST. What a transfer put there before a migration is not there after it.
  * - Reset: edu has none (no FLR, and QEMU does nothing at a reset of its bus). VFIO_DEVICE_RESET brings its registers to
  *   what they are after power on, and the FSM to RUNNING; configuration space stays. The same is done at open, so that no
- *   user finds what the one before left.
+ *   user finds what the one before left; but for the buffer, which has it still. Do not do this for a device that is used.
  *
  * Locks: state_mutex has the FSM and all the driver knows; the core's memory_lock is taken inside it, and a session's mutex
  * too. A reset from the PCI core (a hot reset of the slot, say) comes with memory_lock held, so it cannot take
