@@ -23,6 +23,7 @@ E2E_TESTS = \
 	tests/e2e/precopy.sh \
 	tests/e2e/readme.sh \
 	tests/e2e/repeat.sh \
+	tests/e2e/same-device.sh \
 	tests/e2e/saved.sh \
 	tests/e2e/share.sh \
 	tests/e2e/state.sh \

@@ -104,11 +104,17 @@ int device_list_check_ends(const struct options *options, struct error *error)
 
         if (device_spec_parse(options->device[i], &spec, error) < 0)
             return -1;
-        both = spec.kind == DEVICE_VFIO &&
+        if (options->same_device && spec.to) {
+            error_set(error, 0, "--same-device: %s is to be at both ends, and ,to= names another", spec.name);
+            device_spec_free(&spec);
+            return -1;
+        }
+        both = !options->same_device && spec.kind == DEVICE_VFIO &&
                (!spec.to || (spec.to->kind == DEVICE_VFIO && !strcmp(spec.target, spec.to->target)));
         if (both)
             error_set(error, 0,
-                      "%s would be at both ends at once: name another for the destination: --device %s,to=vfio:BDF",
+                      "%s would be at both ends at once: name another for the destination: --device %s,to=vfio:BDF; or "
+                      "take --same-device",
                       spec.name, spec.name);
         device_spec_free(&spec);
         if (both)

@@ -19,7 +19,8 @@ struct device_list {
  */
 int device_list_open(struct device_list *list, const struct options *options, bool other_side, bool source_faults,
                      bool destination_faults, struct error *error);
-/* Refuses a device of the kernel's that would be at both ends of a migration on this host. */
+/* Refuses a device of the kernel's that would be at both ends of a migration on this host at once, and with --same-device one
+ * that is to be another at the destination. */
 int device_list_check_ends(const struct options *options, struct error *error);
 /* A server that did not end well is a note. */
 void device_list_close(struct device_list *list, struct event_log *log);

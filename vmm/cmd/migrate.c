@@ -50,7 +50,8 @@ struct chain {
     struct child child[CHILDREN_MAX];
     unsigned int started; /* processes so far, of repeat + 1 */
     unsigned int running; /* of these */
-    int next_from;        /* the receiving end for the next process */
+    int next_from;        /* the receiving end for the next process, or the file that the guest is saved in */
+    struct channel_file file; /* --same-device: of the process that is being started */
     bool broken;          /* a process ended otherwise than by passing the guest on: no more are started */
     bool silenced;        /* processes that said nothing were ended once */
     enum status status;
@@ -85,8 +86,28 @@ fail:
     return -1;
 }
 
-static int channel_pair(const struct chain *chain, int pair[2], struct error *error)
+/* --same-device: what one process writes the next one reads, once the first is gone. */
+static int open_file(struct chain *chain, int pair[2], struct error *error)
 {
+    const char *folder = getenv("TMPDIR");
+
+    if (channel_file_create_unnamed(&chain->file, folder && *folder ? folder : "/tmp", error) < 0)
+        return -1;
+    pair[0] = fcntl(chain->file.fd, F_DUPFD_CLOEXEC, 3);
+    pair[1] = fcntl(chain->file.fd, F_DUPFD_CLOEXEC, 3);
+    if (pair[0] >= 0 && pair[1] >= 0)
+        return 0;
+    error_set(error, errno, "the file that the guest is to be saved in");
+    io_close(&pair[0]);
+    io_close(&pair[1]);
+    channel_file_close(&chain->file);
+    return -1;
+}
+
+static int channel_pair(struct chain *chain, int pair[2], struct error *error)
+{
+    if (chain->options.same_device)
+        return open_file(chain, pair, error);
     if (!strcmp(chain->options.channel_name, "tcp")) {
         if (tcp_pair(pair, error) < 0)
             return -1;
@@ -107,12 +128,14 @@ static _Noreturn void child_main(struct chain *chain, unsigned int number, int f
     struct vmm_process_config config = {.options = &chain->options,
                                         .sink = {.put = snapshot_store_put, .context = &chain->store},
                                         .from = from,
-                                        .from_name = "the source",
+                                        .from_name = chain->options.same_device ? "its file" : "the source",
+                                        .from_saved = chain->options.same_device,
                                         .to = to,
-                                        .to_name = "the destination",
+                                        .to_name = chain->options.same_device ? "a file" : "the destination",
+                                        .to_file = chain->options.same_device && to >= 0 ? &chain->file : NULL,
                                         .alive = events,
                                         .leg = number ? number - 1 : 0,
-                                        .other_side = number % 2,
+                                        .other_side = !chain->options.same_device && number % 2,
                                         .faults = number == chain->options.repeat,
                                         .source_faults = number + 1 == chain->options.repeat,
                                         .processes = chain->processes,
@@ -143,6 +166,20 @@ static struct child *free_child(struct chain *chain)
     return NULL;
 }
 
+/*
+ * --same-device: the process before has ended well, and its devices are closed. Was the guest saved, or did it come to its end
+ * first, as that process has said?
+ */
+static bool is_saved(struct chain *chain)
+{
+    struct error error = ERROR_INIT;
+
+    if (lseek(chain->next_from, 0, SEEK_SET) == 0 && stream_check_saved(chain->next_from, "its file", &error) == 0)
+        return true;
+    event_note(chain->log, "the guest was not saved, and nothing is loaded: %s", error.text);
+    return false;
+}
+
 /* Starts the next process of the chain: it receives from the one before, and sends to the one after. */
 static int start_next(struct chain *chain, struct error *error)
 {
@@ -154,6 +191,10 @@ static int start_next(struct chain *chain, struct error *error)
 
     if (!child)
         return error_set(error, EAGAIN, "more than %d VMM processes at once", CHILDREN_MAX);
+    if (number && chain->options.same_device && !is_saved(chain)) {
+        chain->broken = true;
+        return 0;
+    }
     if (number < chain->options.repeat && channel_pair(chain, channel, error) < 0)
         return -1;
     if (pipe2(events, O_CLOEXEC) < 0 || pipe2(reason, O_CLOEXEC) < 0) {
@@ -175,6 +216,7 @@ static int start_next(struct chain *chain, struct error *error)
     io_close(&events[1]);
     io_close(&reason[1]);
     io_close(&channel[0]);
+    channel_file_close(&chain->file);
     io_close(&chain->next_from);
     chain->next_from = channel[1];
     chain->started++;
@@ -188,6 +230,7 @@ fail:
     io_close(&reason[1]);
     io_close(&channel[0]);
     io_close(&channel[1]);
+    channel_file_close(&chain->file);
     return -1;
 }
 
@@ -354,9 +397,11 @@ static bool attend(struct chain *chain)
 
 static int run_chain(struct chain *chain, struct error *error)
 {
-    /* Two at a time: the one that has the guest, and the one that waits for it. */
+    /* Two at a time: the one that has the guest, and the one that waits for it. One device alone has one user. */
+    unsigned int most = chain->options.same_device ? 1 : 2;
+
     do {
-        while (!chain->broken && chain->started <= chain->options.repeat && chain->running < 2)
+        while (!chain->broken && chain->started <= chain->options.repeat && chain->running < most)
             if (start_next(chain, error) < 0)
                 return -1;
     } while (attend(chain));
@@ -365,7 +410,7 @@ static int run_chain(struct chain *chain, struct error *error)
 
 int cmd_migrate(int argc, char **argv)
 {
-    struct chain chain = {.store = {.fd = -1}, .next_from = -1};
+    struct chain chain = {.store = {.fd = -1}, .next_from = -1, .file = {.fd = -1, .folder = -1}};
     struct error error = ERROR_INIT;
     int status =
         options_parse(argc, argv, OPTIONS_GUEST | OPTIONS_MIGRATE | OPTIONS_TRANSFER,
@@ -375,7 +420,8 @@ int cmd_migrate(int argc, char **argv)
                       "  stopcopy migrate --device test:features=stop-copy+p2p+pre-copy --mode pre-copy\n"
                       "  stopcopy migrate --device test --repeat 10 --report html:report.html\n"
                       "  stopcopy migrate --device vfio-user:/run/a.sock,to=vfio-user:/run/b.sock\n"
-                      "  stopcopy migrate --device vfio:0000:3b:00.2,to=vfio:0000:3b:00.3",
+                      "  stopcopy migrate --device vfio:0000:3b:00.2,to=vfio:0000:3b:00.3\n"
+                      "  stopcopy migrate --same-device --device vfio:0000:3b:00.2",
                       &chain.options);
 
     if (status)

@@ -52,6 +52,7 @@ enum key {
     KEY_MAX_ROUNDS,
     KEY_NO_CONVERGENCE,
     KEY_CHANNEL,
+    KEY_SAME_DEVICE,
     KEY_RAM,
     KEY_REPEAT,
     KEY_TO,
@@ -109,6 +110,9 @@ static const struct known_option known[] = {
      {"ram", KEY_RAM, "copy|share", 0,
       "send RAM, or hand its memory over as it is, to a destination on this host (copy)", 3}},
     {OPTIONS_MIGRATE, {"channel", KEY_CHANNEL, "unix|tcp", 0, "what the stream goes over (unix)", 3}},
+    {OPTIONS_MIGRATE,
+     {"same-device", KEY_SAME_DEVICE, NULL, 0,
+      "with one device alone: save the guest, close the device, open it again, and load the guest", 3}},
     {OPTIONS_MIGRATE, {"repeat", KEY_REPEAT, "N", 0, "migrate N times, there and back again (1)", 3}},
     {OPTIONS_TO,
      {"to", KEY_TO, "CHANNEL", 0,
@@ -334,6 +338,9 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
     case KEY_CHANNEL:
         options->channel_name = text;
         return choose("--channel", text, "unix", "tcp", error) < 0 ? -1 : 0;
+    case KEY_SAME_DEVICE:
+        options->same_device = true;
+        return 0;
     case KEY_RAM:
         chosen = choose("--ram", text, "copy", "share", error);
         options->share_ram = chosen > 0;
@@ -372,6 +379,8 @@ static bool can_share(const struct options *options, const char *name)
         why = "TCP takes no memory along: RAM can be shared over a UNIX socket only";
     else if (options->channel && !strncmp(options->channel, "file:", 5))
         why = "a file holds no memory that lives: RAM must be copied into it";
+    else if (options->same_device)
+        why = "with --same-device the guest is saved in a file, which holds no memory that lives: it must be copied";
     else if (options->verify == VERIFY_DEFERRED)
         why = "of shared RAM nothing is left to be verified once the guest runs: --verify can be full or off";
     else if (fault_is_on(&options->faults, VMM_PAGE_NOT_SENT) || fault_is_on(&options->faults, VMM_LOG_IGNORED))
@@ -439,6 +448,10 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
     }
     if (step_plan_check(&options->steps, &error) < 0) {
         fprintf(stderr, "%s: %s\n", name, error.text);
+        return STATUS_USAGE;
+    }
+    if (options->same_device && strcmp(options->channel_name, "unix")) {
+        fprintf(stderr, "%s: --same-device: the guest is saved in a file, and goes over no --channel\n", name);
         return STATUS_USAGE;
     }
     if (options->share_ram && !can_share(options, name))

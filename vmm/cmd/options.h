@@ -38,6 +38,7 @@ struct options {
     uint64_t at_ops; /* operations of the leading workload before each migration, and after the last */
     unsigned int repeat;
     const char *channel_name; /* migrate: "unix" or "tcp" */
+    bool same_device;         /* migrate: save the guest, close its devices, open them again, load it */
     const char *channel;      /* source, dest: --to, --from */
     uint64_t timeout_ns;
     uint64_t message_timeout_ns;

@@ -504,10 +504,13 @@ static void refuse(const struct vmm_process_config *config, struct error *error)
     destination_free(destination);
 }
 
-/* A saved guest that was not started is where it was. */
+/* A saved guest that was not started is where it was, but for one whose file nobody can name. */
 static const struct error *error_in_file(const struct vmm_process_config *config, struct error *error)
 {
-    error_prefix(error, "the guest stays saved in %s", config->from_name);
+    if (config->options->same_device)
+        error_prefix(error, "the guest was saved, and cannot be loaded");
+    else
+        error_prefix(error, "the guest stays saved in %s", config->from_name);
     return error;
 }
 
@@ -521,6 +524,8 @@ static enum status run_process(struct vmm_process *process, struct error *error)
                          error) < 0) {
         if (config->from >= 0)
             refuse(config, error);
+        if (config->from >= 0 && config->options->same_device)
+            return fail(process, "none", STATUS_NO_GUEST, error_in_file(config, error));
         return fail(process, config->from >= 0 ? "source" : "none", STATUS_USAGE, error);
     }
     list_process(process);

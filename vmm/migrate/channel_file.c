@@ -65,6 +65,19 @@ fail:
     return -1;
 }
 
+int channel_file_create_unnamed(struct channel_file *file, const char *folder, struct error *error)
+{
+    *file = (struct channel_file){.fd = -1, .folder = -1};
+    file->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file->folder >= 0)
+        file->fd = openat(file->folder, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    if (file->fd >= 0)
+        return 0;
+    error_set(error, errno, "a temporary file in %s (TMPDIR names another folder)", folder);
+    channel_file_close(file);
+    return -1;
+}
+
 /* Gives the file its name, where nothing else has it. */
 static int place(struct channel_file *file)
 {
@@ -79,6 +92,8 @@ static int place(struct channel_file *file)
 int channel_file_keep(struct channel_file *file, bool *kept, struct error *error)
 {
     *kept = false;
+    if (!file->name[0])
+        return 0;
     if (fsync(file->fd) < 0)
         return error_set(error, errno, "writing %s to the disk", file->name);
     if (place(file) < 0)

@@ -22,7 +22,9 @@ struct channel_file {
 
 /* Errors: EEXIST where there is something by that name already. On failure there is nothing to be closed. */
 int channel_file_create(struct channel_file *file, const char *path, struct error *error);
-/* To the disk, and into its place. On failure the place is as it was, but for *kept: the file is there, and may not be on
+/* One that nobody finds, in a folder: for this process and those that inherit it, to be written and read. */
+int channel_file_create_unnamed(struct channel_file *file, const char *folder, struct error *error);
+/* To the disk, and into its place; one without a name stays as it is. On failure the place is as it was, but for *kept: the file is there, and may not be on
  * the disk. */
 int channel_file_keep(struct channel_file *file, bool *kept, struct error *error);
 /* One that was not kept is gone. May be called again. */
