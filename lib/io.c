@@ -9,10 +9,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int wait_for(int fd, short events, struct deadline deadline, const char *what, struct error *error)
+int io_wait(int fd, short events, struct deadline deadline, const char *what, struct error *error)
 {
     struct pollfd poll_fd = {.fd = fd, .events = events};
 
+    /* poll(2) waits for nothing at all where it is closed. */
+    if (fd < 0)
+        return error_set(error, EBADF, "%s", what);
     for (;;) {
         int count = poll(&poll_fd, 1, deadline_poll_ms(deadline));
 
@@ -39,7 +42,7 @@ int io_read_full_or_end(int fd, void *data, size_t size, struct deadline deadlin
     while (done < size) {
         ssize_t count;
 
-        if (wait_for(fd, POLLIN, deadline, what, error) < 0)
+        if (io_wait(fd, POLLIN, deadline, what, error) < 0)
             return -1;
         count = read(fd, (char *)data + done, size - done);
         if (count < 0 && would_block(errno))
@@ -81,7 +84,7 @@ int io_write_full(int fd, const void *data, size_t size, struct deadline deadlin
             count = write(fd, (const char *)data + done, size - done);
         if (count < 0 && !would_block(errno))
             return error_set(error, errno, "writing to %s", what);
-        if (count < 0 && wait_for(fd, POLLOUT, deadline, what, error) < 0)
+        if (count < 0 && io_wait(fd, POLLOUT, deadline, what, error) < 0)
             return -1;
         if (count > 0)
             done += (size_t)count;
@@ -129,7 +132,7 @@ int io_send(int socket, struct iovec *vector, size_t vector_count, const int *fd
         count = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count < 0 && !would_block(errno))
             return error_set(error, errno, "sending to %s", what);
-        if (count < 0 && wait_for(socket, POLLOUT, deadline, what, error) < 0)
+        if (count < 0 && io_wait(socket, POLLOUT, deadline, what, error) < 0)
             return -1;
         if (count > 0) {
             fd_count = 0;
@@ -183,7 +186,7 @@ ssize_t io_receive(int socket, void *data, size_t size, int *fds, size_t *fd_cou
         if (count < 0 && !would_block(errno))
             return error_set(error, errno, "receiving from %s", what);
         if (count < 0) {
-            if (wait_for(socket, POLLIN, deadline, what, error) < 0)
+            if (io_wait(socket, POLLIN, deadline, what, error) < 0)
                 return -1;
             continue;
         }

@@ -13,6 +13,9 @@
 
 #define IO_FDS_MAX 32
 
+/* Waits until poll(2) has something for events (POLLIN or POLLOUT). Errors: ETIMEDOUT at the deadline, or poll's errno. */
+int io_wait(int fd, short events, struct deadline deadline, const char *what, struct error *error);
+
 /*
  * Reads exactly size bytes. what names the peer or the file for the error. The descriptor may be blocking or not; it
  * must support poll(2). Errors: ETIMEDOUT at the deadline, ECONNRESET with the text "closed the connection after N of M

@@ -10,7 +10,7 @@ expect 0 "save" "$stopcopy" source --to "file:$saved" --memory 64M --vcpus 2 --a
     --device test:model=uart
 expect 0 "inspect" "$stopcopy" inspect "$saved" --json --records --extract "$scratch/parts"
 name="a saved guest"
-expect_json '.format == "migration" and .wrong == [] and .version == 3 and .board == {"vcpus": 2, "memory": 67108864, "devices": 2}' "$scratch/out"
+expect_json '.format == "migration" and .wrong == [] and .version == 4 and .board == {"vcpus": 2, "memory": 67108864, "devices": 2}' "$scratch/out"
 expect_json '.vcpus.count == 2 and .ram.bytes > 0 and .ram.digests == 16384 and (.list | length) == .records' "$scratch/out"
 expect_json '[.devices[].model] == ["dma", "uart"] and ([.devices[0].sections[].name] | contains(["identity", "queue", "end"]))' "$scratch/out"
 expect_json ".bytes == $(stat -c %s "$saved")" "$scratch/out"

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-check_PROGRAMS += tests/e2e/stream-proxy tests/e2e/socket-pair tests/e2e/hurt-pair
+check_PROGRAMS += tests/e2e/stream-proxy tests/e2e/socket-pair tests/e2e/hurt-pair tests/e2e/tcp
 tests_e2e_stream_proxy_SOURCES = tests/e2e/stream-proxy.c
 tests_e2e_socket_pair_SOURCES = tests/e2e/socket-pair.c
+tests_e2e_tcp_SOURCES = tests/e2e/tcp.c
 tests_e2e_hurt_pair_SOURCES = tests/e2e/hurt-pair.c
 
 E2E_TESTS = \
@@ -29,6 +30,7 @@ E2E_TESTS = \
 	tests/e2e/state.sh \
 	tests/e2e/steps.sh \
 	tests/e2e/tally.sh \
+	tests/e2e/tls.sh \
 	tests/e2e/uapi-log.sh \
 	tests/e2e/uart.sh \
 	tests/e2e/workloads.sh
@@ -37,6 +39,7 @@ TESTS += $(E2E_TESTS)
 EXTRA_DIST += tests/e2e/lib.sh
 dist_check_SCRIPTS += tests/e2e/kill-cell.sh
 EXTRA_DIST += tests/e2e/kill-matrix.txt
+EXTRA_DIST += tests/e2e/tls/make.sh tests/e2e/tls/ours tests/e2e/tls/other
 
 # The README's demonstration.
 demo: all

@@ -50,6 +50,7 @@ struct chain {
     struct child child[CHILDREN_MAX];
     unsigned int started; /* processes so far, of repeat + 1 */
     unsigned int running; /* of these */
+    struct tls_credentials *receiving, *sending; /* NULL: the stream is plain */
     int next_from;        /* the receiving end for the next process, or the file that the guest is saved in */
     struct channel_file file; /* --same-device: of the process that is being started */
     bool broken;          /* a process ended otherwise than by passing the guest on: no more are started */
@@ -133,6 +134,8 @@ static _Noreturn void child_main(struct chain *chain, unsigned int number, int f
                                         .to = to,
                                         .to_name = chain->options.same_device ? "a file" : "the destination",
                                         .to_file = chain->options.same_device && to >= 0 ? &chain->file : NULL,
+                                        .from_tls = chain->receiving,
+                                        .to_tls = chain->sending,
                                         .alive = events,
                                         .leg = number ? number - 1 : 0,
                                         .other_side = !chain->options.same_device && number % 2,
@@ -408,6 +411,22 @@ static int run_chain(struct chain *chain, struct error *error)
     return 0;
 }
 
+/* Every process of the chain has the same, for either role. */
+static int read_credentials(struct chain *chain, struct error *error)
+{
+    const struct tls_options *options = &chain->options.tls;
+
+    if (!tls_wanted(options))
+        return 0;
+    chain->receiving = tls_credentials_read(options, TLS_SERVER, NULL, error);
+    if (chain->receiving)
+        chain->sending = tls_credentials_read(options, TLS_CLIENT, "127.0.0.1", error);
+    if (chain->sending)
+        return 0;
+    tls_credentials_free(chain->receiving);
+    return -1;
+}
+
 int cmd_migrate(int argc, char **argv)
 {
     struct chain chain = {.store = {.fd = -1}, .next_from = -1, .file = {.fd = -1, .folder = -1}};
@@ -426,7 +445,7 @@ int cmd_migrate(int argc, char **argv)
 
     if (status)
         return status;
-    if (device_list_check_ends(&chain.options, &error) < 0) {
+    if (device_list_check_ends(&chain.options, &error) < 0 || read_credentials(&chain, &error) < 0) {
         fprintf(stderr, "stopcopy: %s\n", error.text);
         return STATUS_USAGE;
     }
@@ -470,5 +489,7 @@ int cmd_migrate(int argc, char **argv)
         munmap(chain.processes, STEP_PROCESSES * sizeof(*chain.processes));
     event_log_free(chain.log);
     snapshot_store_close(&chain.store);
+    tls_credentials_free(chain.receiving);
+    tls_credentials_free(chain.sending);
     return status;
 }

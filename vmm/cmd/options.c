@@ -9,6 +9,7 @@
 #include "lib/options.h"
 #include "vmm/cmd/cmd.h"
 #include "vmm/cmd/device_spec.h"
+#include "vmm/cmd/stream_security.h"
 #include "vmm/proof/workload.h"
 #include "vmm/report/event_form.h"
 
@@ -55,6 +56,10 @@ enum key {
     KEY_SAME_DEVICE,
     KEY_RAM,
     KEY_REPEAT,
+    KEY_TLS_PSK,
+    KEY_TLS_X509,
+    KEY_TLS_PEER,
+    KEY_INSECURE,
     KEY_TO,
     KEY_FROM,
 };
@@ -120,6 +125,17 @@ static const struct known_option known[] = {
     {OPTIONS_FROM,
      {"from", KEY_FROM, "CHANNEL", 0,
       "unix:PATH, tcp:HOST:PORT or fd:N to be reached at, or file:PATH that a guest was saved in", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO | OPTIONS_FROM,
+     {"tls-psk", KEY_TLS_PSK, "FILE", 0,
+      "protect the stream over TCP by a key that both ends know: a line NAME:KEY, in hex (docs/security.md)", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO | OPTIONS_FROM,
+     {"tls-x509", KEY_TLS_X509, "DIR", 0,
+      "protect the stream over TCP by certificates: ca-cert.pem and this end's in DIR", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO | OPTIONS_FROM,
+     {"tls-peer", KEY_TLS_PEER, "NAME", 0,
+      "the name that the other end's certificate must have (the host of --to; any for --from)", 3}},
+    {OPTIONS_TO | OPTIONS_FROM,
+     {"insecure", KEY_INSECURE, NULL, 0, "allow TCP to and from other hosts without TLS", 3}},
     {OPTIONS_MIGRATE | OPTIONS_FROM,
      {"verify", KEY_VERIFY, "full|deferred|off", 0,
       "compare all RAM with the source's: before the guest goes on, or while it runs (full)", 3}},
@@ -347,6 +363,18 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
         return chosen < 0 ? -1 : 0;
     case KEY_REPEAT:
         return set_number("--repeat", text, 1, EVENT_LEGS_MAX, &options->repeat, error);
+    case KEY_TLS_PSK:
+        options->tls.psk_file = text;
+        return 0;
+    case KEY_TLS_X509:
+        options->tls.x509 = text;
+        return 0;
+    case KEY_TLS_PEER:
+        options->tls.peer = text;
+        return 0;
+    case KEY_INSECURE:
+        options->insecure = true;
+        return 0;
     default:
         options->channel = text;
         return 0;
@@ -446,7 +474,7 @@ int options_parse(int argc, char **argv, unsigned int which, const char *text, s
             return STATUS_USAGE;
         }
     }
-    if (step_plan_check(&options->steps, &error) < 0) {
+    if (step_plan_check(&options->steps, &error) < 0 || stream_security_check(options, &error) < 0) {
         fprintf(stderr, "%s: %s\n", name, error.text);
         return STATUS_USAGE;
     }

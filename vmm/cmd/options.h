@@ -40,13 +40,15 @@ struct options {
     const char *channel_name; /* migrate: "unix" or "tcp" */
     bool same_device;         /* migrate: save the guest, close its devices, open them again, load it */
     const char *channel;      /* source, dest: --to, --from */
+    struct tls_options tls;   /* of the stream */
+    bool insecure;            /* TCP beyond this host without TLS */
     uint64_t timeout_ns;
     uint64_t message_timeout_ns;
     uint64_t arc_timeout_ns;
     uint64_t stop_hold_ns;
     uint64_t limit_downtime_ns; /* 0: none */
     struct step_plan steps;     /* --at, --hold-at, --on-finding */
-    const char *uapi_log; /* NULL: none */
+    const char *uapi_log;       /* NULL: none */
     int uapi_log_fd;
     bool console;
 };

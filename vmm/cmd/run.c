@@ -7,6 +7,7 @@
 
 #include "lib/io.h"
 #include "vmm/cmd/conclude.h"
+#include "vmm/cmd/stream_security.h"
 #include "vmm/cmd/vmm_process.h"
 #include "vmm/report/kernel_log.h"
 
@@ -17,6 +18,7 @@ struct one_process {
     struct kernel_log kernel_log;
     struct proof_plan plan;
     struct finding_commands on_finding;
+    struct tls_credentials *tls; /* NULL: the stream is plain */
     struct step_process processes[STEP_PROCESSES];
     struct error error;
 };
@@ -78,6 +80,7 @@ static enum status end(struct one_process *one, enum status status)
     event_log_free(one->log);
     snapshot_store_close(&one->store);
     kernel_log_close(&one->kernel_log);
+    tls_credentials_free(one->tls);
     return status;
 }
 
@@ -110,6 +113,7 @@ static int open_sending(struct one_process *one, struct vmm_process_config *conf
                         const struct channel_address *address, struct channel_file *file)
 {
     config->to_name = address->text;
+    config->to_tls = one->tls;
     if (address->kind != CHANNEL_FILE) {
         config->to = channel_connect(address, deadline_in_ns(one->options.timeout_ns), &one->error);
         return config->to < 0 ? -1 : 0;
@@ -127,6 +131,7 @@ static int open_receiving(struct one_process *one, struct vmm_process_config *co
     int listener;
 
     config->from_name = address->text;
+    config->from_tls = one->tls;
     config->from_saved = address->kind == CHANNEL_FILE;
     if (config->from_saved) {
         config->from = channel_file_open(address->path, &one->error);
@@ -158,7 +163,8 @@ int cmd_source(int argc, char **argv)
         fprintf(stderr, "stopcopy source: --to says where the destination is\n");
         return STATUS_USAGE;
     }
-    if (channel_parse(one.options.channel, &address, &one.error) < 0)
+    if (channel_parse(one.options.channel, &address, &one.error) < 0 ||
+        stream_security_prepare(&one.options, TLS_CLIENT, &address, &one.tls, &one.error) < 0)
         return could_not(&one, STATUS_USAGE);
     /* A guest that is saved goes nowhere yet. */
     if (address.kind == CHANNEL_FILE)
@@ -192,6 +198,7 @@ int cmd_dest(int argc, char **argv)
         return STATUS_USAGE;
     }
     if (channel_parse(one.options.channel, &address, &one.error) < 0 ||
+        stream_security_prepare(&one.options, TLS_SERVER, &address, &one.tls, &one.error) < 0 ||
         begin(&one, "destination", &expectation, argc, argv) < 0)
         return could_not(&one, STATUS_USAGE);
     if (open_receiving(&one, &config, &address) < 0)

@@ -204,6 +204,7 @@ static enum handover_outcome receive(struct vmm_process *process, struct error *
     struct destination_config destination_config = {.log = config->log,
                                                     .fd = config->from,
                                                     .peer = config->from_name,
+                                                    .tls = config->from_tls,
                                                     .saved = config->from_saved,
                                                     .devices = process->devices.device,
                                                     .device_count = process->devices.count,
@@ -427,6 +428,7 @@ static int prepare_source(struct vmm_process *process, struct error *error)
                                           .leg = leg,
                                           .fd = config->to,
                                           .peer = config->to_name,
+                                          .tls = config->to_tls,
                                           .file = config->to_file,
                                           .share_ram = options->share_ram,
                                           .stopped = process->now,
@@ -494,6 +496,7 @@ static void refuse(const struct vmm_process_config *config, struct error *error)
 {
     struct destination_config destination_config = {.fd = config->from,
                                                     .peer = config->from_name,
+                                                    .tls = config->from_tls,
                                                     .saved = config->from_saved,
                                                     .timeout_ns = config->options->timeout_ns};
     struct destination *destination = destination_new(&destination_config, NULL);

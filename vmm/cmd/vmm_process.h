@@ -22,8 +22,9 @@ struct vmm_process_config {
     struct snapshot_sink sink;
     int from; /* a connected socket to receive from, taken over; -1: the guest boots here */
     const char *from_name;
-    bool from_saved; /* it is a file's */
-    int to;          /* a connected socket to send to, taken over; -1: the guest finishes here */
+    const struct tls_credentials *from_tls, *to_tls; /* NULL: the stream is plain */
+    bool from_saved;                                 /* it is a file's */
+    int to; /* a connected socket to send to, taken over; -1: the guest finishes here */
     const char *to_name;
     struct channel_file *to_file; /* where the guest is to be saved, NULL: to is a socket */
     unsigned int leg;             /* of the first migration that this process has a part in */

@@ -139,6 +139,34 @@ static int connect_until(int fd, const struct sockaddr *name, socklen_t size, st
     return fcntl(fd, F_SETFL, 0) < 0 ? errno : 0;
 }
 
+static bool is_local(const struct sockaddr *name)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)name;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)name;
+
+    switch (name->sa_family) {
+    case AF_UNIX:
+        return true;
+    case AF_INET:
+        return ntohl(in->sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
+    case AF_INET6:
+        return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) ||
+               (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) && in6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
+    default:
+        return false;
+    }
+}
+
+static int check_exposure(const struct channel_address *address, const struct sockaddr *name, struct error *error)
+{
+    if (address->exposed || is_local(name))
+        return 0;
+    return error_set(error, 0,
+                     "channel %s: whoever is on the network could read and change the guest: give --tls-psk or "
+                     "--tls-x509, or --insecure where the network is your own",
+                     address->text);
+}
+
 static int connect_once(const struct channel_address *address, struct deadline deadline, struct error *error)
 {
     struct addrinfo *addresses = NULL;
@@ -157,6 +185,10 @@ static int connect_once(const struct channel_address *address, struct deadline d
             return -1;
         for (struct addrinfo *entry = addresses; entry; entry = entry->ai_next) {
             io_close(&fd);
+            if (check_exposure(address, entry->ai_addr, error) < 0) {
+                freeaddrinfo(addresses);
+                return -1;
+            }
             fd = socket(entry->ai_family, entry->ai_socktype | SOCK_CLOEXEC, entry->ai_protocol);
             number = fd < 0 ? errno : connect_until(fd, entry->ai_addr, entry->ai_addrlen, deadline);
             if (!number)
@@ -176,12 +208,22 @@ static int take_descriptor(const struct channel_address *address, struct error *
 {
     int type = 0;
     socklen_t size = sizeof(type);
+    struct sockaddr_storage name = {.ss_family = AF_UNSPEC};
+    socklen_t name_size = sizeof(name);
 
     if (getsockopt(address->fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
         return error_set(error, errno, "channel %s: the descriptor is not a socket that this program was given",
                          address->text);
     if (type != SOCK_STREAM)
         return error_set(error, EPROTOTYPE, "channel %s: the socket must be a stream socket", address->text);
+    /* One that listens has no other end yet. */
+    if (getpeername(address->fd, (struct sockaddr *)&name, &name_size) < 0) {
+        name_size = sizeof(name);
+        if (getsockname(address->fd, (struct sockaddr *)&name, &name_size) < 0)
+            return error_set(error, errno, "channel %s", address->text);
+    }
+    if (check_exposure(address, (struct sockaddr *)&name, error) < 0)
+        return -1;
     if (fcntl(address->fd, F_SETFD, FD_CLOEXEC) < 0)
         return error_set(error, errno, "channel %s", address->text);
     return address->fd;
@@ -263,6 +305,8 @@ static int listen_tcp(const struct channel_address *address, struct error *error
     if (!addresses)
         return -1;
     for (struct addrinfo *entry = addresses; entry; entry = entry->ai_next) {
+        if (check_exposure(address, entry->ai_addr, error) < 0)
+            break;
         fd = socket(entry->ai_family, entry->ai_socktype | SOCK_CLOEXEC, entry->ai_protocol);
         if (fd < 0)
             continue;

@@ -3,6 +3,7 @@
 #ifndef STOPCOPY_CHANNEL_H
 #define STOPCOPY_CHANNEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/deadline.h"
@@ -23,9 +24,15 @@ struct channel_address {
     char host[128];
     char port[16];
     int fd;
+    bool exposed; /* TCP may go beyond this host: TLS protects the stream, or the user wants it without */
 };
 
 int channel_parse(const char *text, struct channel_address *address, struct error *error);
+
+/*
+ * Both ends: TCP to or from another address than the loopback's is refused, before anything is sent or listened for, unless
+ * the address is exposed.
+ */
 
 /* The sending end: connects, trying again while nobody listens yet, until the deadline. Returns the socket; fd:N is itself
  * taken over, and closed on exec from then on, so that its end is seen when it is closed. */

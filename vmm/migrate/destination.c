@@ -198,7 +198,8 @@ static int receive_hello(struct destination *destination, struct handover_hello 
 {
     const struct destination_config *config = &destination->config;
 
-    if (handover_hello_receive(&destination->stream, true, hello, wait_deadline(destination), error) < 0)
+    if (stream_secure(&destination->stream, config->tls, wait_deadline(destination), error) < 0 ||
+        handover_hello_receive(&destination->stream, true, hello, wait_deadline(destination), error) < 0)
         return -1;
     destination->config.timeout_ns += hello->hold_s * 1000000000ull;
     if (!config->saved)
@@ -597,5 +598,7 @@ int destination_finish(struct destination *destination, struct error *error)
 
 void destination_refuse(struct destination *destination, const struct error *error)
 {
-    tell(destination, STREAM_REFUSED, error);
+    /* Nobody else is told anything. */
+    if (stream_secure(&destination->stream, destination->config.tls, wait_deadline(destination), NULL) == 0)
+        tell(destination, STREAM_REFUSED, error);
 }

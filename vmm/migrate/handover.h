@@ -32,13 +32,14 @@ enum handover_outcome {
 /* HELLO, both ways. */
 struct handover_hello {
     uint32_t version;
-    bool sends;          /* true: the source */
-    bool digests;        /* destination: it wants the source's digests */
-    uint32_t hold_s;     /* so much longer the other end has to wait at most */
-    uint64_t clock_ns;   /* CLOCK_MONOTONIC at sending */
-    uint64_t wall_ns;    /* CLOCK_REALTIME then */
-    uint64_t guest_tsc;  /* source: the guest's TSC */
-    uint8_t boot_id[16]; /* which host, since when: the same at both ends where they share their clocks */
+    bool sends;                        /* true: the source */
+    bool digests;                      /* destination: it wants the source's digests */
+    uint32_t hold_s;                   /* so much longer the other end has to wait at most */
+    uint64_t clock_ns;                 /* CLOCK_MONOTONIC at sending */
+    uint64_t wall_ns;                  /* CLOCK_REALTIME then */
+    uint64_t guest_tsc;                /* source: the guest's TSC */
+    uint8_t binding[TLS_BINDING_SIZE]; /* of the connection: a stream that is not of this one is refused */
+    uint8_t boot_id[16];               /* which host, since when: the same at both ends where they share their clocks */
 };
 
 /* What this end knows of itself. */
@@ -55,9 +56,10 @@ struct source_config {
     struct vfio_device *const *devices;
     size_t device_count;
     struct event_log *log;
-    unsigned int leg;               /* which migration this is, from 0 */
-    int fd;                         /* connected, or the file's; the migration closes it */
-    const char *peer;               /* how to name the destination */
+    unsigned int leg;                  /* which migration this is, from 0 */
+    int fd;                            /* connected, or the file's; the migration closes it */
+    const char *peer;                  /* how to name the destination */
+    const struct tls_credentials *tls; /* NULL: the stream is plain. Lives as long as the source */
     struct channel_file *file;      /* the guest is saved there, and nobody answers; NULL: a destination is connected */
     bool share_ram;                 /* hand RAM over as it is (ram_share.h) */
     struct proof_snapshot *stopped; /* filled in with the guest's progress at the stop; may be NULL */
@@ -107,7 +109,8 @@ struct destination_config {
     struct event_log *log;
     int fd; /* connected, or a file's; the migration closes it */
     const char *peer;
-    bool saved; /* fd is a saved file's, which stream_check_saved has found to be whole */
+    const struct tls_credentials *tls; /* as in struct source_config */
+    bool saved;                        /* fd is a saved file's, which stream_check_saved has found to be whole */
     struct vfio_device *const *devices;
     size_t device_count;
     enum verify_mode verify;

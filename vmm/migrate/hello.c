@@ -64,6 +64,8 @@ int handover_hello_send(struct stream *stream, bool sends, bool digests, uint64_
     buffer_put_u64(&payload, hello.wall_ns);
     buffer_put_u64(&payload, guest_tsc);
     buffer_put(&payload, hello.boot_id, sizeof(hello.boot_id));
+    stream_binding(stream, hello.binding);
+    buffer_put(&payload, hello.binding, sizeof(hello.binding));
     result = payload.failed ? error_set(error, ENOMEM, "HELLO")
                             : stream_send(stream, STREAM_HELLO, 0, payload.data, payload.size, deadline, error);
     buffer_free(&payload);
@@ -75,6 +77,7 @@ int handover_hello_receive(struct stream *stream, bool sends, struct handover_he
 {
     struct stream_record record;
     struct cursor cursor;
+    uint8_t binding[TLS_BINDING_SIZE];
     uint64_t magic;
     char text[512];
 
@@ -96,6 +99,8 @@ int handover_hello_receive(struct stream *stream, bool sends, struct handover_he
     hello->wall_ns = cursor_get_u64(&cursor);
     hello->guest_tsc = cursor_get_u64(&cursor);
     cursor_get(&cursor, hello->boot_id, sizeof(hello->boot_id));
+    if (record.type == STREAM_HELLO && !cursor.failed && magic == STREAM_MAGIC && hello->version == STREAM_VERSION)
+        cursor_get(&cursor, hello->binding, sizeof(hello->binding));
     if (record.type != STREAM_HELLO || cursor.failed || magic != STREAM_MAGIC)
         return error_rule(error, "stream/invalid", 0, "%s does not speak stopcopy's protocol", stream->peer);
     if (hello->version != STREAM_VERSION)
@@ -104,5 +109,10 @@ int handover_hello_receive(struct stream *stream, bool sends, struct handover_he
     if (!cursor_at_end(&cursor) || hello->sends != sends)
         return error_rule(error, "stream/invalid", 0, "%s is not %s", stream->peer,
                           sends ? "a source" : "a destination");
+    stream_binding(stream, binding);
+    if (memcmp(hello->binding, binding, sizeof(binding)))
+        return error_rule(error, "stream/not-authenticated", 0,
+                          "what %s says of the connection is not so of this one: it was meant for another",
+                          stream->peer);
     return 0;
 }

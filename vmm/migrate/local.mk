@@ -18,4 +18,12 @@ libvmm_a_SOURCES += \
 	vmm/migrate/stop_watch.c vmm/migrate/stop_watch.h \
 	vmm/migrate/step.c vmm/migrate/step.h \
 	vmm/migrate/stream.c vmm/migrate/stream.h \
+	vmm/migrate/tls.h \
 	vmm/migrate/verification.c vmm/migrate/verification.h
+if HAVE_GNUTLS
+libvmm_a_SOURCES += vmm/migrate/tls.c vmm/migrate/tls_credentials.c vmm/migrate/tls_credentials.h
+EXTRA_DIST += vmm/migrate/tls_absent.c
+else
+libvmm_a_SOURCES += vmm/migrate/tls_absent.c
+EXTRA_DIST += vmm/migrate/tls.c vmm/migrate/tls_credentials.c vmm/migrate/tls_credentials.h
+endif

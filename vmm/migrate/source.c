@@ -73,6 +73,8 @@ int source_prepare(struct source *source, struct error *error)
     uint64_t start = clock_now_ns();
     uint64_t guest_tsc;
 
+    if (stream_secure(&source->stream, config->tls, source_deadline(source), error) < 0)
+        return -1;
     if ((config->share_ram && ram_share_possible(source->stream.fd, error) < 0) ||
         device_set_probe(&source->set, !machine_board(config->machine)->wishes.peers, error) < 0)
         return -1;

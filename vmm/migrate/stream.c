@@ -63,8 +63,31 @@ void stream_open(struct stream *stream, int fd, const char *peer)
     snprintf(stream->peer, sizeof(stream->peer), "%s", peer);
 }
 
+int stream_secure(struct stream *stream, const struct tls_credentials *credentials, struct deadline deadline,
+                  struct error *error)
+{
+    if (!credentials)
+        return 0;
+    stream->tls = tls_open(credentials, stream->fd, deadline, stream->peer, error);
+    if (stream->tls)
+        return 0;
+    /* Nothing is said to, or taken from, whoever did not prove who it is. */
+    stream->broken = true;
+    io_close(&stream->fd);
+    return -1;
+}
+
+void stream_binding(const struct stream *stream, uint8_t binding[TLS_BINDING_SIZE])
+{
+    memset(binding, 0, TLS_BINDING_SIZE);
+    if (stream->tls)
+        tls_binding(stream->tls, binding);
+}
+
 void stream_close(struct stream *stream)
 {
+    tls_close(stream->tls);
+    stream->tls = NULL;
     io_close(&stream->fd);
     buffer_free(&stream->payload);
 }
@@ -102,6 +125,9 @@ struct content {
 static int send_parts(struct stream *stream, struct iovec parts[4], const struct content *content,
                       struct deadline deadline, struct error *error)
 {
+    if (stream->tls)
+        return content->fd_count ? error_set(error, EINVAL, "no descriptors go through TLS")
+                                 : tls_send(stream->tls, parts, 4, deadline, stream->peer, error);
     if (!stream->saved)
         return io_send(stream->fd, parts, 4, content->fds, content->fd_count, deadline, stream->peer, error);
     for (size_t i = 0; i < 4; i++)
@@ -167,6 +193,13 @@ int stream_send_text(struct stream *stream, enum stream_type type, const char *t
     return stream_send(stream, type, 0, text, strnlen(text, TEXT_MAX), deadline, error);
 }
 
+static int read_full(struct stream *stream, void *data, size_t size, struct deadline deadline, struct error *error)
+{
+    if (stream->tls)
+        return tls_read_full(stream->tls, data, size, deadline, stream->peer, error);
+    return io_read_full(stream->fd, data, size, deadline, stream->peer, error);
+}
+
 static int check_header(struct stream *stream, const struct header *header, struct error *error)
 {
     uint32_t type = le32toh(header->type);
@@ -204,7 +237,7 @@ static int receive_payload(struct stream *stream, const struct header *header, s
     payload = buffer_extend(&stream->payload, length + sizeof(crc));
     if (!payload)
         return error_set(error, ENOMEM, "a record of %zu bytes from %s", length, stream->peer);
-    if (io_read_full(stream->fd, payload, length + sizeof(crc), deadline, stream->peer, error) < 0)
+    if (read_full(stream, payload, length + sizeof(crc), deadline, error) < 0)
         return error_prefix(error, "record %" PRIu32 " (%s)", stream->received, stream_type_name(type));
     memcpy(&crc, payload + length, sizeof(crc));
     if (~crc32c(~0u, payload, length) != le32toh(crc))
@@ -222,7 +255,7 @@ int stream_receive(struct stream *stream, struct stream_record *record, struct d
 {
     struct header header;
 
-    if (io_read_full(stream->fd, &header, sizeof(header), deadline, stream->peer, error) < 0)
+    if (read_full(stream, &header, sizeof(header), deadline, error) < 0)
         return error_prefix(error, "record %" PRIu32, stream->received);
     return receive_payload(stream, &header, record, deadline, error);
 }
@@ -236,6 +269,8 @@ int stream_receive_fds(struct stream *stream, struct stream_record *record, int 
 
     /* The kernel gives descriptors with the first byte that they were sent with. */
     *fd_count = 0;
+    if (stream->tls)
+        return stream_receive(stream, record, deadline, error);
     first = io_receive(stream->fd, &header, sizeof(header), fds, &room, deadline, stream->peer, error);
     if (first > 0)
         *fd_count = room;

@@ -15,9 +15,10 @@
 #include "lib/buffer.h"
 #include "lib/deadline.h"
 #include "lib/error.h"
+#include "vmm/migrate/tls.h"
 
 #define STREAM_MAGIC 0x59504f43504f5453ull /* "STOPCOPY" */
-#define STREAM_VERSION 3u
+#define STREAM_VERSION 4u
 #define STREAM_DATA_MAX (1u << 20) /* bytes of RAM, or of a device's data, in one record */
 
 /* In the order in which they come; what comes out of it is refused. */
@@ -58,9 +59,10 @@ enum stream_cancelled {
 };
 
 struct stream {
-    int fd; /* the stream's: closed by stream_close */
+    int fd;          /* the stream's: closed by stream_close */
+    struct tls *tls; /* the stream's; NULL: nothing is between the records and fd */
     char peer[280];
-    bool saved; /* fd is a file's, and not a socket */
+    bool saved;      /* fd is a file's, and not a socket */
     uint32_t hold_s; /* how long this end may keep the other waiting at steps: HELLO says it */
     uint32_t sent;
     uint32_t received;
@@ -82,6 +84,15 @@ const char *stream_type_name(unsigned int type);
 
 void stream_open(struct stream *stream, int fd, const char *peer);
 void stream_close(struct stream *stream);
+
+/*
+ * Puts TLS between the records and the socket; nothing where credentials is NULL. Before the first record, at both ends.
+ * The credentials must live as long as the stream. Errors as for tls_open.
+ */
+int stream_secure(struct stream *stream, const struct tls_credentials *credentials, struct deadline deadline,
+                  struct error *error);
+/* What both ends of this connection and nobody else know of it; all zero without TLS. */
+void stream_binding(const struct stream *stream, uint8_t binding[TLS_BINDING_SIZE]);
 
 int stream_send(struct stream *stream, enum stream_type type, uint32_t instance, const void *data, size_t size,
                 struct deadline deadline, struct error *error);

@@ -6,7 +6,14 @@ check_PROGRAMS += tests/unit/migrate/stream tests/unit/migrate/channel tests/uni
 TESTS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram \
 	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination tests/unit/migrate/after_running tests/unit/migrate/source tests/unit/migrate/conclude tests/unit/migrate/ram_share tests/unit/migrate/device_set \
 	tests/unit/migrate/endless
+if HAVE_GNUTLS
+check_PROGRAMS += tests/unit/migrate/tls
+TESTS += tests/unit/migrate/tls
 endif
+endif
+tests_unit_migrate_tls_SOURCES = tests/unit/migrate/tls.c
+tests_unit_migrate_tls_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_migrate_tls_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
 tests_unit_migrate_stream_SOURCES = tests/unit/migrate/stream.c
 tests_unit_migrate_stream_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_migrate_stream_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
