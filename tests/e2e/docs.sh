@@ -21,4 +21,23 @@ for page in docs/ARCHITECTURE.md CONTRIBUTING.md README.md; do
         [ -e "$file" ] || [ -e "vmm/$file" ] || [ -e "$top_builddir/$file" ] || fail "$page: there is no $file"
     done
 done
+
+# snippets PAGE FILE...: each line of code that the page quotes is a line of these files. What one types begins with a $ or a
+# program's name.
+snippets() {
+    page=$1
+    shift
+    sed -n 's/^    *//p' "$page" | grep -v '^\(\$\|stopcopy\|make\|\./\)' >"$scratch/quoted"
+    [ "$(wc -l <"$scratch/quoted")" -ge 10 ] || fail "$page quotes hardly any code"
+    cat "$@" | sed 's/^[ \t]*//' >"$scratch/code"
+    while IFS= read -r line; do
+        grep -qxF -- "$line" "$scratch/code" || fail "$page: not in $*: $line"
+    done <"$scratch/quoted"
+}
+snippets docs/writing-a-device.md devices/models/tally.c devices/models/small.c
+snippets docs/writing-a-guest-driver.md guest/workloads/tally.c guest/workloads/device_work_list.c include/stopcopy/workload.h \
+    vmm/proof/model_tally.c vmm/proof/workload.c
+# How long they are said to be.
+[ "$(wc -l <devices/models/tally.c)" -lt 150 ] || fail "devices/models/tally.c has more lines than docs/writing-a-device.md says"
+[ "$(wc -l <guest/workloads/tally.c)" -lt 200 ] || fail "guest/workloads/tally.c has more lines than docs/writing-a-guest-driver.md says"
 finish
