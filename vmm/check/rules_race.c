@@ -3,9 +3,14 @@
  * What comes beside a transition, or in the middle of a transfer. The requests of one connection to a server are served
  * one after the other, so that with a server all of it is a sequence; with the kernel a thread of its own does it.
  */
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "vmm/check/groups.h"
 #include "vmm/check/traffic.h"
@@ -254,6 +259,143 @@ static int run_reset_beside(struct check_context *context, struct check_result *
     return status;
 }
 
+/* The session's descriptor once more, for whoever outlives it: -1 where a session has none, which is no matter then. */
+static int another_descriptor(struct check_context *context, struct check_result *result)
+{
+    const struct vfio_device_ops *ops = context->device->ops;
+    int fd = context->session && ops->session_descriptor ? ops->session_descriptor(context->session) : -1;
+
+    fd = fd < 0 ? -1 : dup(fd);
+    if (fd < 0)
+        check_not_applicable(result, "a session of this device has no descriptor that others could hold");
+    return fd;
+}
+
+/* Without waiting: the descriptor does not block, but a driver may take that for what it likes. */
+static ssize_t read_now(int fd, void *data, size_t size)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+
+    return poll(&poll_fd, 1, 0) == 1 ? read(fd, data, size) : 0;
+}
+
+/* A thread that uses a data_fd again and again, while its session comes to its end. */
+struct user {
+    int fd;
+    atomic_bool end;
+    atomic_uint uses;
+};
+
+static void *use_session(void *opaque)
+{
+    struct user *user = opaque;
+    uint8_t part[READ_PART];
+
+    while (!atomic_load(&user->end)) {
+        struct vfio_precopy_info info = {.argsz = sizeof(info)};
+
+        /* What they answer is no matter: the session may have ended. */
+        (void)!read_now(user->fd, part, sizeof(part));
+        (void)ioctl(user->fd, VFIO_MIG_GET_PRECOPY_INFO, &info);
+        atomic_fetch_add(&user->uses, 1);
+    }
+    return NULL;
+}
+
+/* One session, used by another thread until it was left, and closed by that. Returns the uses, -1 where it failed. */
+static long use_beside(struct check_context *context, const unsigned int *states, size_t count,
+                       struct check_result *result, struct error *error)
+{
+    struct user user = {.fd = another_descriptor(context, result)};
+    int status = 0;
+    pthread_t thread;
+
+    if (user.fd < 0)
+        return 0;
+    if (pthread_create(&thread, NULL, use_session, &user)) {
+        close(user.fd);
+        return error_set(error, 0, "a thread cannot be started");
+    }
+    for (size_t i = 0; i < count && status == 0; i++) {
+        unsigned int before = atomic_load(&user.uses);
+        struct check_answer answer;
+
+        while (atomic_load(&user.uses) == before && !check_time_up(context))
+            usleep(100);
+        status = check_set(context, states[i], &answer, error);
+    }
+    atomic_store(&user.end, true);
+    pthread_join(thread, NULL);
+    close(user.fd);
+    check_close_session(context);
+    return status < 0 ? -1 : (long)atomic_load(&user.uses);
+}
+
+static int run_session_beside(struct check_context *context, struct check_result *result, struct error *error)
+{
+    static const unsigned int from_pre_copy[] = {VFIO_DEVICE_STATE_STOP_COPY, VFIO_DEVICE_STATE_STOP,
+                                                 VFIO_DEVICE_STATE_RUNNING};
+    bool pre_copy = context->flags & VFIO_MIGRATION_PRE_COPY;
+    unsigned int first = pre_copy ? VFIO_DEVICE_STATE_PRE_COPY : VFIO_DEVICE_STATE_STOP_COPY;
+    struct workplace place;
+    unsigned int rounds = 0;
+    long uses = 0;
+    int status = workplace_open(context, &place, error);
+
+    while (rounds < ROUNDS && status == 0 && result->outcome == CHECK_OK && !check_time_up(context)) {
+        struct error fault = ERROR_INIT;
+        long more;
+
+        check_expect(result, "after a session that was left while another thread used it there can be another one");
+        if (begin_transfer(&place, first, rounds ? &fault : error) < 0) {
+            status = rounds ? 0 : -1;
+            if (rounds)
+                check_broken(result, "%s", fault.text);
+            break;
+        }
+        rounds++;
+        /* Each second time straight from where it is, as a migration that is given up. */
+        more = rounds % 2 ? use_beside(context, from_pre_copy + !pre_copy, 3 - !pre_copy, result, error)
+                          : use_beside(context, from_pre_copy + 2, 1, result, error);
+        status = more < 0 ? -1 : 0;
+        uses += more;
+    }
+    if (status == 0 && result->outcome == CHECK_OK) {
+        struct error fault = ERROR_INIT;
+
+        check_note(result, "%u sessions, each left while another thread used it, %ld times in all", rounds, uses);
+        check_expect(result, "after sessions that were left while another thread used them it goes on with its work");
+        if (workplace_go_on(&place, &fault) < 0)
+            check_broken(result, "%s", fault.text);
+    }
+    workplace_close(&place);
+    return status;
+}
+
+static int run_kept_past_close(struct check_context *context, struct check_result *result, struct error *error)
+{
+    uint8_t part[READ_PART];
+    ssize_t count;
+    int fd, status;
+
+    if (check_go(context, VFIO_DEVICE_STATE_STOP_COPY, error) < 0)
+        return -1;
+    fd = another_descriptor(context, result);
+    if (fd < 0)
+        return 0;
+    status = check_reopen(context, error);
+    check_expect(result, "a data_fd that was kept when its device was closed gives no data of the device any more");
+    count = status == 0 ? read_now(fd, part, sizeof(part)) : 0;
+    if (count > 0)
+        check_broken(result, "read() gave %zd bytes", count);
+    else
+        check_note(result, "read() gives %s", count < 0 ? strerror(errno) : "no bytes");
+    if (status == 0 && result->outcome == CHECK_OK)
+        judge_fresh(context, "opened again while its last user's data_fd is open", result);
+    close(fd);
+    return status;
+}
+
 static const struct check_rule rules[] = {
     {
         .name = "race/reset-at-work",
@@ -309,6 +451,34 @@ static const struct check_rule rules[] = {
         .cost = "3 pre-copies",
         .needs = CHECK_NEEDS_MIGRATION | CHECK_NEEDS_PRE_COPY | CHECK_NEEDS_TRAFFIC,
         .run = run_pre_copy_at_work,
+    },
+    {
+        .name = "race/session-beside-transition",
+        .level = CHECK_MUST,
+        .basis = BASIS_CLOSE " (with the kernel alone, whose session is a descriptor: read() and "
+                             "VFIO_MIG_GET_PRECOPY_INFO by one thread, the transitions that end it by another)",
+        .causes =
+            "the session's own lock and that of the state machine are taken in another order; the end of a session "
+            "frees what a read uses",
+        .field = "a reset, or the end of a session, that raced with a transition",
+        .cost = "20 sessions",
+        .needs = CHECK_NEEDS_MIGRATION | CHECK_NEEDS_TRAFFIC,
+        .run = run_session_beside,
+    },
+    {
+        .name = "race/session-kept-past-close",
+        .level = CHECK_MUST,
+        .basis =
+            "linux/vfio.h, VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE: data_fd is that of one session, and any change of "
+            "the state out of its states ends it. Closing the device does, and a device that is opened again is "
+            "its new user's (with the kernel alone, whose session is a descriptor)",
+        .causes = "the descriptor's file has the state's buffer or a pointer to the device, and close does not take it "
+                  "away",
+        .field = "a cached data_fd that dangled",
+        .hazard = CHECK_HAZARD_RESET,
+        .cost = "1 transfer, 1 time closed and opened",
+        .needs = CHECK_NEEDS_MIGRATION | CHECK_NEEDS_TRAFFIC,
+        .run = run_kept_past_close,
     },
 };
 

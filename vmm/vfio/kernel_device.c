@@ -177,8 +177,8 @@ static void close_device(struct vfio_device *device)
         .reset = kernel_reset, .feature = kernel_feature, .take_session = kernel_take_session,                         \
         .session_read = kernel_session_read, .session_write = kernel_session_write,                                    \
         .session_precopy_info = kernel_session_precopy_info, .session_close = kernel_session_close,                    \
-        .set_timeout = set_timeout, .gone_fd = gone_fd, .gone_reason = gone_reason, .kvm_fd = kvm_fd,                  \
-        .explain_no_migration = explain_no_migration,                                                                  \
+        .session_descriptor = kernel_session_descriptor, .set_timeout = set_timeout, .gone_fd = gone_fd,               \
+        .gone_reason = gone_reason, .kvm_fd = kvm_fd, .explain_no_migration = explain_no_migration,                    \
     }
 
 const struct vfio_device_ops kernel_group_ops = KERNEL_OPS("vfio-group");

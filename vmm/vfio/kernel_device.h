@@ -76,6 +76,7 @@ enum vfio_data_result kernel_session_read(struct vfio_data_session *session, voi
 ssize_t kernel_session_write(struct vfio_data_session *session, const void *data, size_t size, struct error *error);
 int kernel_session_precopy_info(struct vfio_data_session *session, struct vfio_precopy_info *info, struct error *error);
 void kernel_session_close(struct vfio_data_session *session);
+int kernel_session_descriptor(const struct vfio_data_session *session);
 
 /* The eventfds of the error and the request interrupts, where the device has these. */
 int kernel_watch_device(struct kernel_device *device, struct error *error);

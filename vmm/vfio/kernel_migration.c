@@ -190,6 +190,11 @@ int kernel_session_precopy_info(struct vfio_data_session *session, struct vfio_p
     return 0;
 }
 
+int kernel_session_descriptor(const struct vfio_data_session *session)
+{
+    return ((const struct kernel_session *)session)->fd;
+}
+
 void kernel_session_close(struct vfio_data_session *session)
 {
     struct kernel_session *own = (struct kernel_session *)session;

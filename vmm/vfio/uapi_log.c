@@ -397,6 +397,14 @@ static void log_session_close(struct vfio_data_session *session)
     free(logged);
 }
 
+static int log_session_descriptor(const struct vfio_data_session *session)
+{
+    const struct logged_session *logged = (const struct logged_session *)session;
+    const struct vfio_device_ops *inner = logged->inner->device->ops;
+
+    return inner->session_descriptor ? inner->session_descriptor(logged->inner) : -1;
+}
+
 static void log_set_timeout(struct vfio_device *device, uint64_t ns)
 {
     struct vfio_device *inner = log_of(device)->inner;
@@ -455,6 +463,7 @@ static const struct vfio_device_ops all = {
     .session_write = log_session_write,
     .session_precopy_info = log_session_precopy_info,
     .session_close = log_session_close,
+    .session_descriptor = log_session_descriptor,
     .set_timeout = log_set_timeout,
     .gone_fd = log_gone_fd,
     .gone_reason = log_gone_reason,

@@ -156,6 +156,8 @@ struct vfio_device_ops {
     /* VFIO_MIG_GET_PRECOPY_INFO */
     int (*session_precopy_info)(struct vfio_data_session *session, struct vfio_precopy_info *info, struct error *error);
     void (*session_close)(struct vfio_data_session *session);
+    /* The session's own descriptor, data_fd, which stays the session's: -1 where there is none. NULL: there never is. */
+    int (*session_descriptor)(const struct vfio_data_session *session);
 
     void (*set_timeout)(struct vfio_device *device, uint64_t ns);
     /* A descriptor that becomes readable (or hangs up) when the device can be used no more, -1 where there is none. */

@@ -165,6 +165,8 @@ static const struct wrong wrongs[] = {
     WRONG("race/reset-beside-transition", reset_breaks, "it is in ERROR", .like_the_kernel = true),
     WRONG("race/close-at-work", close_forgotten, "it is in STOP"),
     WRONG("race/session-closed-at-work", session_closed, "the shim"),
+    WRONG("race/session-beside-transition", session_breaks, "the shim", .like_the_kernel = true),
+    WRONG("race/session-kept-past-close", descriptor_kept, "read() gave", .like_the_kernel = true),
     WRONG("race/pre-copy-at-work", loses_work, "no operation completed",
           .spec = "test:memory=1M,features=stop-copy+pre-copy"),
 };
@@ -239,6 +241,24 @@ Test(rules_work, find_a_page_that_is_not_in_the_log, .timeout = 120)
         if (!strcmp(log_rules[i], "dirty/page-sizes"))
             shim.report_drops = 5;
         expect_broken(&shim, log_rules[i], "of them are not");
+        shim_close(&shim);
+    }
+}
+
+Test(rules_work, find_nothing_where_a_session_has_a_descriptor)
+{
+    static const char *const rules[] = {"race/session-beside-transition", "race/session-kept-past-close"};
+
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        struct check_result result;
+        struct shim shim;
+
+        shim_open(&shim, "test:memory=1M,features=stop-copy+p2p+pre-copy");
+        cr_assert_eq(run_on(&shim, find(rules[i]), 1).outcome, CHECK_NOT_APPLICABLE, "%s", rules[i]);
+        shim.like_the_kernel = true;
+        result = run_on(&shim, find(rules[i]), 1);
+        cr_assert_eq(result.outcome, CHECK_OK, "%s: %s", rules[i], result.finding_count ? result.finding[0].seen : "");
+        cr_assert_not_null(strstr(result.note[0], i ? "no bytes" : "20 sessions"), "%s", result.note[0]);
         shim_close(&shim);
     }
 }

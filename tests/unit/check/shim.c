@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define TIMEOUT_NS 10000000000u
@@ -276,6 +278,7 @@ static int set_state(struct shim *shim, uint32_t flags, struct vfio_device_featu
         return -1;
     shim->state = wanted;
     shim->ended = false;
+    shim->broken |= shim->session_breaks && shim->descriptor_given;
     end_late(shim);
     if (wanted == VFIO_DEVICE_STATE_RUNNING_P2P) {
         begin_late(shim);
@@ -397,11 +400,24 @@ static int feature(struct vfio_device *device, uint32_t flags, void *data, size_
 struct shim_session {
     struct vfio_data_session session; /* first */
     struct vfio_data_session *real;
+    int fd; /* its descriptor, -1: it has none */
 };
 
 static struct vfio_data_session *real_session(struct vfio_data_session *session)
 {
     return ((struct shim_session *)session)->real;
+}
+
+/* What stands for data_fd: nothing to be read from it, or the state for ever. */
+static int open_descriptor(const struct shim *shim)
+{
+    static const char state[] = "the state";
+    int fd = shim->descriptor_kept ? memfd_create("state", MFD_CLOEXEC) : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    cr_assert(fd >= 0);
+    if (shim->descriptor_kept)
+        cr_assert(pwrite(fd, state, sizeof(state), 0) == sizeof(state));
+    return fd;
 }
 
 static struct vfio_data_session *take_session(struct vfio_device *device)
@@ -411,11 +427,14 @@ static struct vfio_data_session *take_session(struct vfio_device *device)
 
     cr_assert_not_null(session);
     session->session.device = device;
+    session->fd = shim->like_the_kernel ? open_descriptor(shim) : -1;
     pthread_mutex_lock(&shim->lock);
     session->real = real_of(device)->ops->take_session(real_of(device));
     pthread_mutex_unlock(&shim->lock);
     if (session->real)
         return &session->session;
+    if (session->fd >= 0)
+        close(session->fd);
     free(session);
     return NULL;
 }
@@ -447,8 +466,17 @@ static void session_close(struct vfio_data_session *session)
     pthread_mutex_lock(&shim->lock);
     real_of(session->device)->ops->session_close(real_session(session));
     shim->broken |= shim->session_closed && !shim->ended;
+    shim->descriptor_given = false;
     pthread_mutex_unlock(&shim->lock);
+    if (((struct shim_session *)session)->fd >= 0)
+        close(((struct shim_session *)session)->fd);
     free(session);
+}
+
+static int session_descriptor(const struct vfio_data_session *session)
+{
+    shim_of(session->device)->descriptor_given = true;
+    return ((const struct shim_session *)session)->fd;
 }
 
 static int gone_fd(struct vfio_device *device)
@@ -475,6 +503,7 @@ static const struct vfio_device_ops ops = {
     .session_write = session_write,
     .session_precopy_info = session_precopy_info,
     .session_close = session_close,
+    .session_descriptor = session_descriptor,
     .gone_fd = gone_fd,
 };
 

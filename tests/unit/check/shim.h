@@ -44,6 +44,8 @@ struct shim {
     bool reset_stops;       /* a reset in another state than RUNNING leads to STOP */
     bool reset_breaks;      /* one by another thread leads to an ERROR that nothing but a close ends */
     bool close_forgotten;   /* closed in another state than RUNNING it is in STOP when it is opened again */
+    bool descriptor_kept;   /* the descriptor of a session has data for ever */
+    bool session_breaks;    /* a session that is left while another thread uses it leads to an ERROR, as reset_breaks */
     bool session_closed;    /* a session that was not read to its end cannot be closed without an ERROR */
     bool like_the_kernel;   /* takes requests of several threads, and no server can go away */
 
@@ -56,6 +58,7 @@ struct shim {
     uint16_t command;                                    /* PCI_COMMAND */
     uint8_t power;                                       /* PCI_PM_CTRL_STATE_MASK */
     bool ended;                                          /* the session was read to its end */
+    bool descriptor_given;                               /* the session's, to somebody */
     pthread_t owner;                                     /* who opened it */
     bool broken;                                         /* in ERROR for ever */
     pthread_mutex_t lock;                                /* of all that several threads may ask for */
