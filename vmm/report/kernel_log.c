@@ -64,6 +64,26 @@ bool kernel_log_is_trouble(unsigned int level, const char *text)
     return false;
 }
 
+/*
+ * Seen with Linux 6.18: while vCPUs that leave the guest very often ran, the scheduler gave nobody of another session a turn for
+ * up to two minutes, and nothing of it came back without the grouping by session.
+ */
+static void advise(const char *text, struct event_log *log)
+{
+    FILE *setting;
+    int grouped = 0;
+
+    if (!strstr(text, "workqueue lockup") && !strstr(text, "detected stalls"))
+        return;
+    setting = fopen("/proc/sys/kernel/sched_autogroup_enabled", "re");
+    if (setting && fscanf(setting, "%d", &grouped) == 1 && grouped)
+        event_note(
+            log, "this host's scheduler groups tasks by session, and some kernels then let busy vCPUs starve all else: "
+                 "if a stall or a time-out comes again, try sysctl kernel.sched_autogroup_enabled=0");
+    if (setting)
+        fclose(setting);
+}
+
 /* "PRIORITY,SEQUENCE,MICROSECONDS,FLAGS;TEXT\n CONTINUATION..." */
 static bool take_record(char *record, struct event_log *log)
 {
@@ -78,6 +98,7 @@ static bool take_record(char *record, struct event_log *log)
     if (!kernel_log_is_trouble(level, text))
         return false;
     event_finding(log, "host/kernel-log", "the host's kernel said: %s", text);
+    advise(text, log);
     return true;
 }
 
