@@ -5,6 +5,7 @@ EXTRA_DIST += docs/lab.md
 # Man pages: their text in docs/man/, with the options as the programs' own --help has them.
 MAN_PAGES = \
 	docs/man/stopcopy.1 \
+	docs/man/stopcopy-bringup.1 \
 	docs/man/stopcopy-check.1 \
 	docs/man/stopcopy-dest.1 \
 	docs/man/stopcopy-device.1 \
@@ -36,7 +37,7 @@ install-data-hook:
 uninstall-hook:
 	rm -f $(DESTDIR)$(completiondir)/stopcopy-device
 
-dist_doc_DATA = README.md CONTRIBUTING.md docs/ARCHITECTURE.md \
+dist_doc_DATA = README.md CONTRIBUTING.md docs/ARCHITECTURE.md docs/bringup.md docs/bringup.schema.json \
 	docs/by-hand.md docs/check.md docs/device.md docs/faults.md docs/guest.md docs/interoperability.md docs/kill-matrix.md \
 	docs/kernel-vfio.md docs/lab.md docs/packaging.md docs/report.md docs/report.schema.json docs/rules.md docs/security.md docs/stream.md docs/vfio-user.md \
 	docs/writing-a-device.md docs/writing-a-guest-driver.md

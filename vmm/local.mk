@@ -12,4 +12,5 @@ include vmm/migrate/local.mk
 include vmm/proof/local.mk
 include vmm/check/local.mk
 include vmm/report/local.mk
+include vmm/campaign/local.mk
 include vmm/cmd/local.mk

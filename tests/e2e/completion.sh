@@ -62,6 +62,7 @@ offers_only "stopcopy dest --from file:$scratch/g" "$scratch/guest.saved"
 # Devices.
 offers "stopcopy migrate --device " test test: vfio-user: vfio:
 offers_only "stopcopy check vfio-" vfio-user:
+offers_only "stopcopy bringup vfio-" vfio-user:
 offers_only "stopcopy migrate --device test:mo" model=
 offers_only "stopcopy migrate --device=test:mo" model=
 offers_only "stopcopy migrate --device test:model=u" uart

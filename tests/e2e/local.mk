@@ -7,6 +7,7 @@ tests_e2e_hurt_pair_SOURCES = tests/e2e/hurt-pair.c
 
 E2E_TESTS = \
 	tests/e2e/arc-failures.sh \
+	tests/e2e/bringup.sh \
 	tests/e2e/by-hand.sh \
 	tests/e2e/check.sh \
 	tests/e2e/completion.sh \

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libvmm_a_SOURCES += \
+	vmm/cmd/bringup.c \
+	vmm/cmd/campaign_run.c vmm/cmd/campaign_run.h \
 	vmm/cmd/check.c \
 	vmm/cmd/cmd.h \
 	vmm/cmd/command_error.c vmm/cmd/command_error.h \

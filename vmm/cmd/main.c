@@ -25,7 +25,7 @@ static const struct subcommand subcommands[] = {
     {"faults", cmd_faults, "the faults that can be put in, and the findings they must lead to"},
     {"check", cmd_check, "the protocol rules against one device, without KVM"},
     {"inspect", cmd_inspect, "what is in a stream that was saved in a file, and what is wrong with it"},
-    {"bringup", NULL, "everything that fits a device, in one run with one report"},
+    {"bringup", cmd_bringup, "everything that fits a device, in one run with one report"},
     {"suite", NULL, "runs a suite file"},
     {"replay", cmd_replay, "drive a device by the log of another, or run a report's command again"},
 };

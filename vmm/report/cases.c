@@ -46,7 +46,7 @@ static void add_checks(struct case_list *list, const json_t *report)
     size_t i;
 
     json_array_foreach (json_object_get(report, "checks"), i, check)
-        add(list, "check", report_text(check, "rule"), report_text(check, "result"), 0, "%s",
+        add(list, "check", report_text(check, "rule"), report_text(check, "result"), report_number(check, "ns"), "%s",
             report_text(check, "text"));
 }
 

@@ -8,6 +8,12 @@
 
 /* Text as an element's content or an attribute's value in double quotes. */
 void html_text(FILE *file, const char *text);
+/* What print writes of an object, escaped. */
+typedef void (*html_printer)(const json_t *object, FILE *file);
+void html_print_escaped(html_printer print, const json_t *object, FILE *file);
+/* The page up to the end of its head, in the colour of the verdict ("pass", ...): the line that print writes, and a text
+ * below it ("" for none). */
+void html_begin(FILE *file, const char *verdict, html_printer print, const json_t *object, const char *text);
 
 /* The steps of a leg's switchover, from the pause to the resume, as a picture: a row for each phase and each arc. */
 void html_print_timeline(const json_t *leg, FILE *file);

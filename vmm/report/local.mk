@@ -8,7 +8,7 @@ libvmm_a_SOURCES += \
 	vmm/report/guest.c \
 	vmm/report/kernel_log.c vmm/report/kernel_log.h \
 	vmm/report/legs.c \
-	vmm/report/html.h vmm/report/html_states.c vmm/report/html_timeline.c \
+	vmm/report/html.h vmm/report/html_page.c vmm/report/html_states.c vmm/report/html_timeline.c \
 	vmm/report/print_html.c \
 	vmm/report/print_junit.c \
 	vmm/report/print_tap.c \

@@ -18,10 +18,9 @@ enum track {
     TRACK_DEVICES = 10, /* two for each device: the source's, the destination's */
 };
 
-#define PROCESS 1
-
 struct trace {
     json_t *events;
+    int process;
     json_int_t start_ns;
     bool full; /* no memory */
 };
@@ -46,19 +45,19 @@ static double microseconds(json_int_t ns)
 
 static void name_track(struct trace *trace, json_int_t track, const char *name)
 {
-    append(trace, json_pack("{s:s, s:s, s:i, s:I, s:{s:s}}", "name", "thread_name", "ph", "M", "pid", PROCESS, "tid",
-                            track, "args", "name", name));
-    append(trace, json_pack("{s:s, s:s, s:i, s:I, s:{s:I}}", "name", "thread_sort_index", "ph", "M", "pid", PROCESS,
-                            "tid", track, "args", "sort_index", track));
+    append(trace, json_pack("{s:s, s:s, s:i, s:I, s:{s:s}}", "name", "thread_name", "ph", "M", "pid", trace->process,
+                            "tid", track, "args", "name", name));
+    append(trace, json_pack("{s:s, s:s, s:i, s:I, s:{s:I}}", "name", "thread_sort_index", "ph", "M", "pid",
+                            trace->process, "tid", track, "args", "sort_index", track));
 }
 
 /* A step with its duration. args is taken over. */
 static void add_span(struct trace *trace, json_int_t track, const char *name, json_int_t start_ns, json_int_t ns,
                      json_t *args)
 {
-    append(trace,
-           json_pack("{s:s, s:s, s:i, s:I, s:f, s:f, s:o}", "name", name, "ph", "X", "pid", PROCESS, "tid", track, "ts",
-                     microseconds(start_ns - trace->start_ns), "dur", microseconds(ns < 0 ? 0 : ns), "args", args));
+    append(trace, json_pack("{s:s, s:s, s:i, s:I, s:f, s:f, s:o}", "name", name, "ph", "X", "pid", trace->process,
+                            "tid", track, "ts", microseconds(start_ns - trace->start_ns), "dur",
+                            microseconds(ns < 0 ? 0 : ns), "args", args));
 }
 
 static void add_phases(struct trace *trace, const json_t *leg)
@@ -126,17 +125,18 @@ static void add_findings(struct trace *trace, const json_t *report)
     json_array_foreach (json_object_get(report, "findings"), i, finding) {
         json_int_t time_ns = report_number(finding, "time_ns");
 
-        append(trace, json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:{s:s}}", "name", report_text(finding, "rule"), "ph",
-                                "i", "s", "p", "pid", PROCESS, "tid", (int)track_of_role(report_text(finding, "role")),
-                                "ts", time_ns ? microseconds(time_ns - trace->start_ns) : 0.0, "args", "text",
-                                report_text(finding, "text")));
+        append(trace,
+               json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:{s:s}}", "name", report_text(finding, "rule"), "ph", "i",
+                         "s", "p", "pid", trace->process, "tid", (int)track_of_role(report_text(finding, "role")), "ts",
+                         time_ns ? microseconds(time_ns - trace->start_ns) : 0.0, "args", "text",
+                         report_text(finding, "text")));
     }
 }
 
-static void name_tracks(struct trace *trace, const json_t *report)
+static void name_tracks(struct trace *trace, const json_t *report, const char *name)
 {
-    append(trace, json_pack("{s:s, s:s, s:i, s:{s:s}}", "name", "process_name", "ph", "M", "pid", PROCESS, "args",
-                            "name", "stopcopy"));
+    append(trace, json_pack("{s:s, s:s, s:i, s:{s:s}}", "name", "process_name", "ph", "M", "pid", trace->process,
+                            "args", "name", name));
     name_track(trace, TRACK_SOURCE, "source");
     name_track(trace, TRACK_DESTINATION, "destination");
     name_track(trace, TRACK_GUEST, "guest");
@@ -146,14 +146,13 @@ static void name_tracks(struct trace *trace, const json_t *report)
                             : report);
 }
 
-int report_print_trace(json_t *report, FILE *file)
+int report_trace_add(json_t *events, const json_t *report, int process, const char *name, json_int_t start_ns)
 {
-    struct trace trace = {.events = json_array(), .start_ns = report_number(report, "start_ns")};
-    json_t *legs = json_object_get(report, "legs"), *leg, *whole;
+    struct trace trace = {.events = events, .process = process, .start_ns = start_ns};
+    json_t *legs = json_object_get(report, "legs"), *leg;
     size_t i;
-    int result;
 
-    name_tracks(&trace, report);
+    name_tracks(&trace, report, name);
     json_array_foreach (legs, i, leg) {
         add_phases(&trace, leg);
         add_arcs(&trace, leg);
@@ -163,14 +162,27 @@ int report_print_trace(json_t *report, FILE *file)
         add_arcs(&trace, report);
     }
     add_findings(&trace, report);
-    whole = json_pack("{s:o, s:s, s:{s:s, s:I}}", "traceEvents", trace.events, "displayTimeUnit", "ms", "otherData",
-                      "verdict", report_text(report, "verdict"), "clock_error_ns",
-                      report_number(json_object_get(report, "facts"), "downtime_error_ns"));
-    if (!whole || trace.full) {
-        json_decref(whole);
-        return -1;
-    }
-    result = json_dumpf(whole, file, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
+    return trace.full ? -1 : 0;
+}
+
+int report_trace_write(json_t *events, const char *verdict, json_int_t clock_error_ns, FILE *file)
+{
+    json_t *whole = json_pack("{s:o, s:s, s:{s:s, s:I}}", "traceEvents", events, "displayTimeUnit", "ms", "otherData",
+                              "verdict", verdict, "clock_error_ns", clock_error_ns);
+    int result = whole ? json_dumpf(whole, file, JSON_INDENT(1) | JSON_REAL_PRECISION(15)) : -1;
+
     json_decref(whole);
     return result < 0 || fputc('\n', file) == EOF || ferror(file) ? -1 : 0;
+}
+
+int report_print_trace(json_t *report, FILE *file)
+{
+    json_t *events = json_array();
+
+    if (report_trace_add(events, report, 1, "stopcopy", report_number(report, "start_ns")) < 0) {
+        json_decref(events);
+        return -1;
+    }
+    return report_trace_write(events, report_text(report, "verdict"),
+                              report_number(json_object_get(report, "facts"), "downtime_error_ns"), file);
 }

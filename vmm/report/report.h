@@ -44,6 +44,10 @@ int report_print_junit(json_t *report, FILE *file);
 /* Phases, arcs, pauses and findings as trace events (JSON, as Perfetto and chrome://tracing read), with a track for each end,
  * each device and the guest. */
 int report_print_trace(json_t *report, FILE *file);
+/* The same in parts: adds a report's events to an array of them as those of a process of that number and name, times counted
+ * from start_ns; and writes the array, which is taken over. */
+int report_trace_add(json_t *events, const json_t *report, int process, const char *name, json_int_t start_ns);
+int report_trace_write(json_t *events, const char *verdict, json_int_t clock_error_ns, FILE *file);
 /* One HTML page with all of it and pictures, which needs nothing else. */
 int report_print_html(json_t *report, FILE *file);
 /* Prints it in the target's format. A file is written whole under another name beside it and then renamed; what is no
