@@ -17,6 +17,7 @@ MAN_PAGES = \
 	docs/man/stopcopy-run.1 \
 	docs/man/stopcopy-source.1 \
 	docs/man/stopcopy-state.1 \
+	docs/man/stopcopy-suite.1 \
 	docs/man/stopcopy-guest.7
 MAN_INCLUDED = docs/man/devices.man docs/man/environment.man docs/man/exit-status.man docs/man/numbers.man \
 	docs/man/reports.man
@@ -39,7 +40,7 @@ uninstall-hook:
 
 dist_doc_DATA = README.md CONTRIBUTING.md docs/ARCHITECTURE.md docs/bringup.md docs/bringup.schema.json \
 	docs/by-hand.md docs/check.md docs/device.md docs/faults.md docs/guest.md docs/interoperability.md docs/kill-matrix.md \
-	docs/kernel-vfio.md docs/lab.md docs/packaging.md docs/report.md docs/report.schema.json docs/rules.md docs/security.md docs/stream.md docs/vfio-user.md \
+	docs/kernel-vfio.md docs/lab.md docs/packaging.md docs/report.md docs/report.schema.json docs/rules.md docs/security.md docs/stream.md docs/suite.md docs/vfio-user.md \
 	docs/writing-a-device.md docs/writing-a-guest-driver.md
 
 EXTRA_DIST += COPYING debian/changelog debian/control debian/copyright debian/rules debian/source/format \

@@ -30,6 +30,7 @@ E2E_TESTS = \
 	tests/e2e/share.sh \
 	tests/e2e/state.sh \
 	tests/e2e/steps.sh \
+	tests/e2e/suite.sh \
 	tests/e2e/tally.sh \
 	tests/e2e/tls.sh \
 	tests/e2e/uapi-log.sh \

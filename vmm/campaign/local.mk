@@ -9,4 +9,5 @@ libvmm_a_SOURCES += \
 	vmm/campaign/print_text.c \
 	vmm/campaign/report.c vmm/campaign/report.h \
 	vmm/campaign/runner.c vmm/campaign/runner.h \
+	vmm/campaign/suite_file.c vmm/campaign/suite_file.h \
 	vmm/campaign/write.c

@@ -25,6 +25,7 @@ int cmd_check(int argc, char **argv);
 int cmd_faults(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_bringup(int argc, char **argv);
+int cmd_suite(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 
 #endif

@@ -29,6 +29,7 @@ libvmm_a_SOURCES += \
 	vmm/cmd/state_stream.c vmm/cmd/state_stream.h \
 	vmm/cmd/stream_security.c vmm/cmd/stream_security.h \
 	vmm/cmd/step_actions.c vmm/cmd/step_actions.h \
+	vmm/cmd/suite.c \
 	vmm/cmd/user_command.c vmm/cmd/user_command.h \
 	vmm/cmd/vmm_process.c vmm/cmd/vmm_process.h
 

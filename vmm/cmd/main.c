@@ -26,7 +26,7 @@ static const struct subcommand subcommands[] = {
     {"check", cmd_check, "the protocol rules against one device, without KVM"},
     {"inspect", cmd_inspect, "what is in a stream that was saved in a file, and what is wrong with it"},
     {"bringup", cmd_bringup, "everything that fits a device, in one run with one report"},
-    {"suite", NULL, "runs a suite file"},
+    {"suite", cmd_suite, "matrices of devices, modes, workloads and faults from a file, with one report"},
     {"replay", cmd_replay, "drive a device by the log of another, or run a report's command again"},
 };
 
