@@ -7,6 +7,7 @@ tests_e2e_hurt_pair_SOURCES = tests/e2e/hurt-pair.c
 
 E2E_TESTS = \
 	tests/e2e/arc-failures.sh \
+	tests/e2e/baseline.sh \
 	tests/e2e/bringup.sh \
 	tests/e2e/by-hand.sh \
 	tests/e2e/check.sh \
@@ -18,6 +19,7 @@ E2E_TESTS = \
 	tests/e2e/hurt.sh \
 	tests/e2e/inspect.sh \
 	tests/e2e/install.sh \
+	tests/e2e/keep.sh \
 	tests/e2e/kill.sh \
 	tests/e2e/man.sh \
 	tests/e2e/migrate.sh \

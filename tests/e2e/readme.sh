@@ -34,6 +34,7 @@ for block in "$scratch"/block-*; do
     blocks=$((blocks + 1))
     wanted=$(sed -n 's/.*# exit status \([0-9]*\)$/\1/p' "$block")
     for _ in 1 2 3; do
+        rm -rf "$folder/bringup" # what it makes once only
         run_block "$block"
         status=$?
         end_session

@@ -48,7 +48,7 @@ expect 0 "one device" "$stopcopy" suite same.yaml --folder same --report json:re
 expect_json '[.steps[] | [.start_ns, .start_ns + .ns]] | sort | .[0][1] <= .[1][0] and .[1][1] <= .[2][0]'
 cat >unfound.yaml <<'EOF'
 matrix:
-  - {name: unfound, device: "test:model=tally", fault: log-ignored, memory: 32M, vcpus: 1, at-ops: 30}
+  - {name: unfound, device: "test:model=tally", fault: log-ignored, mode: pre-copy, memory: 32M, vcpus: 1, at-ops: 30}
 EOF
 expect 1 "a fault that is not found" "$stopcopy" suite unfound.yaml --folder unfound --report json:report.json
 expect_json '[.findings[] | .rule, (.text | test("status 0 where 1 is due"))] == ["step/failed", true]'
@@ -76,7 +76,7 @@ refuse 'no matrix' 'matrix: []'
 refuse 'a list' 'matrix: {}'
 refuse 'a mapping' 'matrix: [1]'
 refuse 'needs a device' 'matrix: [{}]'
-refuse 'line 1: it is no YAML' 'matrix: ['
+refuse 'line 2: it is no YAML' 'matrix: ['
 refuse 'no YAML' '%YAML 9.9'
 refuse 'no YAML' "$(printf 'matrix: \001')"
 refuse 'no key at' 'matrix: [{device: test, at: "source/pause:touch /tmp/x"}]'
@@ -112,9 +112,8 @@ refuse '.' 'matrix: &a [*a]'
 refuse '.' 'matrix: [&a {device: *a}]'
 refuse '.' "$(printf '[%.0s' $(seq 5000))"
 # Aliases of aliases stay what they are: nothing is multiplied.
-refuse 'text or number' "a: &a [x,x,x,x,x,x,x,x,x]
-$(for i in b c d e f g h i; do printf '%s: &%s [' $i $i; for _ in 1 2 3 4 5 6 7 8; do printf '*%s,' "$(echo $i | tr b-i a-h)"; done; echo ']'; done)" ||
-    true
+refuse 'no key a' "a: &a [x,x,x,x,x,x,x,x,x]
+$(for i in b c d e f g h i; do printf '%s: &%s [' $i $i; for _ in 1 2 3 4 5 6 7 8; do printf '*%s,' "$(echo $i | tr b-i a-h)"; done; echo ']'; done)"
 expect 2 "no such file" "$stopcopy" suite none.yaml
 expect 2 "a folder" "$stopcopy" suite .
 expect 2 "what never ends" "$stopcopy" suite /dev/zero

@@ -27,7 +27,8 @@ struct plan {
     const char *workload; /* that the device has a driver for, NULL: none */
     uint64_t at_ops;
     uint64_t flags; /* VFIO_MIGRATION_* */
-    bool both_ends; /* there is a destination to migrate to, and by a file otherwise */
+    bool
+        both_ends; /* there is a destination to migrate to; else the guest goes by a file and comes back to the device */
     int probe, run, plain;
 };
 
@@ -127,6 +128,8 @@ static void add_migration(struct plan *plan, const char *mode, const struct load
     step = add_guest(plan, name, text, command, plan->wishes->device, plan->plain >= 0 ? plan->plain : plan->run);
     campaign_add_words(plan->campaign, step, load->words);
     campaign_add_word(plan->campaign, step, "--at-ops=%" PRIu64, load->at_ops);
+    if (!plan->both_ends)
+        campaign_add_word(plan->campaign, step, "--same-device");
     /* What the plainest cannot do, the others cannot either. */
     if (plan->plain < 0)
         plan->plain = step;
@@ -246,6 +249,7 @@ void bringup_plan_rest(struct campaign *campaign, const struct bringup_wishes *w
     }
     if (!plan.both_ends) {
         campaign_not_proven(campaign, "a migration to another device, live, and its failures: ,to=DEVICE names one");
+        add_migrations(&plan);
         add_file(&plan);
         return;
     }

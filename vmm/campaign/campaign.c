@@ -191,17 +191,30 @@ static bool add_report(const struct campaign *campaign, const struct campaign_st
     return words[(*count)++] != NULL;
 }
 
+/* What is left of a step that fails; of one that has to, nobody wants it. */
+static bool add_keep(const struct campaign *campaign, const struct campaign_step *step, char **words, size_t *count)
+{
+    char path[CAMPAIGN_PATH_MAX];
+
+    campaign_file(campaign, step, ".tar", path, sizeof(path));
+    if (asprintf(&words[*count], "--keep-on-fail=%s%s", *path == '-' ? "./" : "", path) < 0)
+        words[*count] = NULL;
+    return words[(*count)++] != NULL;
+}
+
 char **campaign_words(const struct campaign *campaign, const struct campaign_step *step)
 {
     static const char *const formats[] = {"text", "json", "html"};
     size_t count = 0, reports = step->output == STEP_OUTPUT_REPORT ? 3 : step->output == STEP_OUTPUT_CHECK ? 2 : 0;
-    char **words = calloc(step->words + 2 * reports + 2, sizeof(*words));
+    char **words = calloc(step->words + 2 * reports + 3, sizeof(*words));
     bool whole = words && (words[count++] = strdup("stopcopy")) != NULL;
 
     for (size_t i = 0; whole && i < step->words; i++)
         whole = (words[count++] = strdup(step->word[i])) != NULL;
     for (size_t i = 0; whole && i < reports; i++)
         whole = add_report(campaign, step, formats[i], words, &count);
+    if (whole && step->output == STEP_OUTPUT_REPORT && !step->due_status)
+        whole = add_keep(campaign, step, words, &count);
     if (whole)
         return words;
     campaign_words_free(words);

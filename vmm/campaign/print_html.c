@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "vmm/campaign/report.h"
+#include "vmm/report/baseline.h"
 #include "vmm/report/builder.h"
 #include "vmm/report/html.h"
 #include "vmm/report/units.h"
@@ -211,6 +212,7 @@ int campaign_print_html(json_t *report, FILE *file)
     html_begin(file, report_text(report, "verdict"), campaign_print_verdict, report, report_text(report, "subject"));
     print_findings(report, file);
     print_steps(report, file);
+    baseline_print_html(report, file);
     print_chart(report, file);
     print_texts(report, "not_proven", "Not proven", file);
     print_subject(report, file);

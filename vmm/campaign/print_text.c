@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "vmm/campaign/report.h"
+#include "vmm/report/baseline.h"
 #include "vmm/report/builder.h"
 #include "vmm/report/units.h"
 
@@ -125,6 +126,7 @@ int campaign_print_conclusion(json_t *report, FILE *file)
 {
     print_texts(report, "not_proven", "\nNot proven\n", file);
     print_findings(report, file);
+    baseline_print_text(report, file);
     fprintf(file, "\nReports of each step: %s\n", report_text(report, "folder"));
     if (count_results(report, "interrupted") || (count_results(report, "hung") && count_results(report, "skip")))
         fprintf(file, "To go on with what was not run: stopcopy %s --resume %s\n", report_text(report, "kind"),

@@ -15,8 +15,8 @@
 #include "vmm/campaign/runner.h"
 #include "vmm/cmd/cmd.h"
 #include "vmm/cmd/command_error.h"
+#include "vmm/report/baseline.h"
 #include "vmm/report/builder.h"
-#include "vmm/report/event_log.h"
 
 #define STATUS_BISECT_SKIP 125
 #define PLAN_TEMPLATE "/tmp/stopcopy-plan-XXXXXX"
@@ -65,6 +65,9 @@ bool campaign_parse_option(int key, char *argument, struct argp_state *state, st
     case CAMPAIGN_OPTION_REPORT:
         take_report(state, argument, options);
         return true;
+    case CAMPAIGN_OPTION_BASELINE:
+        options->baseline = argument;
+        return true;
     case CAMPAIGN_OPTION_SKIP_STATUS:
         take_skip_status(state, argument, options);
         return true;
@@ -102,6 +105,8 @@ void campaign_resume_options(struct campaign_options *options, const struct camp
     options->plan = false;
     if (now->step_limit_ns != (struct campaign_options)CAMPAIGN_OPTIONS_INIT("").step_limit_ns)
         options->step_limit_ns = now->step_limit_ns;
+    if (now->baseline)
+        options->baseline = now->baseline;
     if (now->skip_statuses) {
         options->skip_statuses = now->skip_statuses;
         memcpy(options->skip_status, now->skip_status, sizeof(options->skip_status));
@@ -110,28 +115,6 @@ void campaign_resume_options(struct campaign_options *options, const struct camp
         options->report_count = now->report_count;
         memcpy(options->report, now->report, sizeof(options->report));
     }
-}
-
-/* What ran on what, as any report has it. */
-static json_t *make_manifest(const struct campaign_options *options, int argc, char **argv)
-{
-    struct event_log *log = event_log_new(options->command, -1);
-    char **words = calloc((size_t)argc + 1, sizeof(*words));
-    json_t *events, *report, *manifest = NULL;
-
-    if (log && words) {
-        words[0] = "stopcopy";
-        memcpy(words + 1, argv, (size_t)argc * sizeof(*words));
-        event_manifest(log, argc + 1, words, options->seed);
-        events = event_log_events(log);
-        report = report_build(events);
-        manifest = json_incref(json_object_get(report, "manifest"));
-        json_decref(report);
-        json_decref(events);
-    }
-    free(words);
-    event_log_free(log);
-    return manifest;
 }
 
 static int name_folder(struct campaign_options *options, struct error *error)
@@ -163,8 +146,10 @@ int campaign_open(struct campaign *campaign, struct campaign_options *options, i
     const char *folder;
 
     find_terminal(options);
+    if (options->baseline && !(options->baseline_report = baseline_read(options->baseline, error)))
+        return command_error(options->command, error);
     campaign->step_limit_ns = options->step_limit_ns;
-    campaign->manifest = make_manifest(options, argc, argv);
+    campaign->manifest = report_manifest(options->command, argc, argv, options->seed);
     if (options->resume)
         options->folder = options->resume;
     if (name_folder(options, error) < 0)
@@ -213,6 +198,7 @@ void campaign_close(struct campaign *campaign, struct campaign_options *options)
     campaign_free(campaign);
     free(options->word);
     json_decref(options->words);
+    json_decref(options->baseline_report);
 }
 
 /* Text for a person goes to standard output as it happens, where nothing else was asked for. */
@@ -297,9 +283,13 @@ static int write_reports(const struct campaign *campaign, struct campaign_option
 static int conclude(struct campaign *campaign, struct campaign_options *options, struct error *error)
 {
     json_t *report = campaign_report(campaign);
-    int written = write_reports(campaign, options, report, error);
+    int written = 0;
     int status = report ? (int)report_number(report, "status") : STATUS_INCOMPLETE;
 
+    if (report && options->baseline_report &&
+        baseline_add(report, options->baseline_report, options->baseline, error) < 0)
+        written = command_error(options->command, error);
+    written |= write_reports(campaign, options, report, error);
     json_decref(report);
     if (status == STATUS_INTACT)
         status = written;

@@ -22,6 +22,8 @@ struct campaign_options {
     uint64_t seed;
     size_t report_count;
     struct report_target report[CAMPAIGN_REPORTS_MAX];
+    const char *baseline; /* NULL: none */
+    json_t *baseline_report;
     size_t skip_statuses;
     int skip_status[CAMPAIGN_SKIP_STATUSES_MAX];
 
@@ -45,36 +47,28 @@ enum {
     CAMPAIGN_OPTION_RESUME,
     CAMPAIGN_OPTION_STEP_LIMIT,
     CAMPAIGN_OPTION_REPORT,
+    CAMPAIGN_OPTION_BASELINE,
     CAMPAIGN_OPTION_SKIP_STATUS,
     CAMPAIGN_OPTION_NEXT,
 };
 
+/* clang-format off */
 #define CAMPAIGN_OPTIONS                                                                                               \
-    {"plan", CAMPAIGN_OPTION_PLAN, NULL, 0, "Print what would be done, and do none of it", 1},                         \
-        {"folder",                                                                                                     \
-         CAMPAIGN_OPTION_FOLDER,                                                                                       \
-         "DIR",                                                                                                        \
-         0,                                                                                                            \
-         "Where the reports of the steps go: a folder that is made (default: "                                         \
-         "named for the time)",                                                                                        \
-         1},                                                                                                           \
-        {"resume",                                                                                                     \
-         CAMPAIGN_OPTION_RESUME,                                                                                       \
-         "DIR",                                                                                                        \
-         0,                                                                                                            \
-         "Go on with the one that has this folder: what was done is not done again",                                   \
-         1},                                                                                                           \
-        {"step-limit", CAMPAIGN_OPTION_STEP_LIMIT, "TIME", 0, "How long a step may take (default: 10min)", 1},         \
-        {"report",                                                                                                     \
-         CAMPAIGN_OPTION_REPORT,                                                                                       \
-         "FORMAT[:FILE]",                                                                                              \
-         0,                                                                                                            \
-         "text, json, tap, junit, trace or html (repeat; default: text)",                                              \
-         1},                                                                                                           \
-    {                                                                                                                  \
-        "skip-status", CAMPAIGN_OPTION_SKIP_STATUS, "N", 0,                                                            \
-            "Exit with 125 instead of status N, with which git bisect run skips a commit (repeat)", 1                  \
-    }
+    {"plan", CAMPAIGN_OPTION_PLAN, NULL, 0,                                                                            \
+     "Print what would be done, and do none of it", 1},                                                                \
+    {"folder", CAMPAIGN_OPTION_FOLDER, "DIR", 0,                                                                       \
+     "Where the reports of the steps go: a folder that is made (default: named for the time)", 1},                     \
+    {"resume", CAMPAIGN_OPTION_RESUME, "DIR", 0,                                                                       \
+     "Go on with the one that has this folder: what was done is not done again", 1},                                   \
+    {"step-limit", CAMPAIGN_OPTION_STEP_LIMIT, "TIME", 0,                                                              \
+     "How long a step may take (default: 10min)", 1},                                                                  \
+    {"report", CAMPAIGN_OPTION_REPORT, "FORMAT[:FILE]", 0,                                                             \
+     "text, json, tap, junit, trace or html (repeat; default: text)", 1},                                              \
+    {"baseline", CAMPAIGN_OPTION_BASELINE, "FILE", 0,                                                                  \
+     "Compare with an earlier report, in JSON", 1},                                                                    \
+    {"skip-status", CAMPAIGN_OPTION_SKIP_STATUS, "N", 0,                                                               \
+     "Exit with 125 instead of status N, with which git bisect run skips a commit (repeat)", 1}
+/* clang-format on */
 
 /* Takes one of these options. Returns false where it is none of them. */
 bool campaign_parse_option(int key, char *argument, struct argp_state *state, struct campaign_options *options);

@@ -11,6 +11,7 @@
 #include "vmm/cmd/cmd.h"
 #include "vmm/cmd/command_error.h"
 #include "vmm/cmd/device_spec.h"
+#include "vmm/report/baseline.h"
 #include "vmm/report/report.h"
 #include "vmm/vfio/migration.h"
 
@@ -30,6 +31,10 @@ struct check_options {
     bool markdown;
     uint64_t timeout_ns;
     struct check_plan plan;
+    const char *baseline;
+    json_t *baseline_report;
+    int words; /* as it was called */
+    char **word;
     size_t report_count;
     struct report_target report[REPORTS_MAX];
 };
@@ -59,6 +64,7 @@ enum {
     OPTION_UAPI_LOG,
     OPTION_OTHER,
     OPTION_REPORT,
+    OPTION_BASELINE,
 };
 
 static const struct argp_option options[] = {
@@ -72,6 +78,7 @@ static const struct argp_option options[] = {
     {"seed", OPTION_SEED, "N", 0, "What is picked by chance (default: 1)", 0},
     {"other", OPTION_OTHER, "DEVICE", 0, "A device of another kind, whose stream has to be refused", 0},
     {"report", OPTION_REPORT, "FORMAT[:FILE]", 0, "text, json, tap or junit (repeat; default: text)", 0},
+    {"baseline", OPTION_BASELINE, "FILE", 0, "Compare with an earlier report, in JSON", 0},
     {"list", OPTION_LIST, NULL, 0, "Print the rules, and try none", 1},
     {"markdown", OPTION_MARKDOWN, NULL, 0, "With --list: as the page docs/rules.md", 1},
     {"explain", OPTION_EXPLAIN, "RULE", 0, "Print what a rule rests on, and what usually breaks it", 1},
@@ -191,6 +198,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     case OPTION_REPORT:
         take_report(state, argument, parsed);
         return 0;
+    case OPTION_BASELINE:
+        parsed->baseline = argument;
+        return 0;
     case ARGP_KEY_ARG:
         if (parsed->device)
             argp_error(state, "one DEVICE only");
@@ -301,16 +311,34 @@ static int print_string(json_t *text, FILE *file)
     return fputs(json_string_value(text), file) == EOF ? -1 : 0;
 }
 
+/* With what every report has: the command to run it again, and the comparison with an earlier one. */
+static json_t *build_report(const struct check_options *parsed, const struct check_run *run)
+{
+    json_t *report = check_build_json(run);
+    struct error error = ERROR_INIT;
+
+    json_object_set_new(report, "manifest", report_manifest("check", parsed->words, parsed->word, parsed->plan.seed));
+    json_object_set_new(report, "baseline", json_null());
+    if (parsed->baseline_report && baseline_add(report, parsed->baseline_report, parsed->baseline, &error) < 0)
+        command_error("check", &error);
+    return report;
+}
+
 /* The text, printed into memory first, as a report's file is written whole. */
-static int write_text(const struct check_run *run, const char *file, struct error *error)
+static int write_text(const struct check_run *run, const json_t *report, const char *file, struct error *error)
 {
     char *text = NULL;
     size_t size;
     FILE *memory = open_memstream(&text, &size);
-    int printed = memory ? check_print_text(run, memory) : -1;
+    int printed = -1;
     json_t *json = NULL;
     int result = -1;
 
+    /* The verdict is the last line. */
+    if (memory) {
+        baseline_print_text(report, memory);
+        printed = check_print_text(run, memory);
+    }
     if (memory && fclose(memory) == 0 && printed == 0)
         json = json_string(text);
     if (json)
@@ -322,21 +350,19 @@ static int write_text(const struct check_run *run, const char *file, struct erro
     return result;
 }
 
-static int write_reports(const struct check_options *parsed, const struct check_run *run, int status)
+static int write_reports(const struct check_options *parsed, const struct check_run *run, json_t *json, int status)
 {
-    json_t *json = check_build_json(run);
     struct error error = ERROR_INIT;
 
     for (size_t i = 0; i < parsed->report_count; i++) {
         const struct report_target *target = &parsed->report[i];
         bool text = !strcmp(target->format, "text");
 
-        if ((text ? write_text(run, target->file, &error) : report_write(json, target, &error)) == 0)
+        if ((text ? write_text(run, json, target->file, &error) : report_write(json, target, &error)) == 0)
             continue;
         command_error("check", &error);
         status = status ? status : STATUS_USAGE;
     }
-    json_decref(json);
     return status;
 }
 
@@ -359,14 +385,20 @@ static int check_device(struct check_options *parsed, const struct device_spec *
     struct check_run run;
     struct error error = ERROR_INIT;
     bool live = !parsed->report_count;
+    json_t *report;
     int status;
 
     if (check_run_all(&opener, &parsed->plan, live ? print_progress : NULL, NULL, &run, &error) < 0)
         return command_error("check", &error);
     status = check_run_status(&run);
-    if (live && check_print_conclusion(&run, stdout) < 0)
-        status = status ? status : STATUS_USAGE;
-    status = write_reports(parsed, &run, status);
+    report = build_report(parsed, &run);
+    if (live) {
+        baseline_print_text(report, stdout);
+        if (check_print_conclusion(&run, stdout) < 0)
+            status = status ? status : STATUS_USAGE;
+    }
+    status = write_reports(parsed, &run, report, status);
+    json_decref(report);
     check_run_free(&run);
     return status;
 }
@@ -383,6 +415,8 @@ static int check_named(struct check_options *parsed)
     struct error error = ERROR_INIT;
     int status;
 
+    if (parsed->baseline && !(parsed->baseline_report = baseline_read(parsed->baseline, &error)))
+        return command_error("check", &error);
     if (parsed->known && check_known_read(parsed->known, &parsed->plan.known, &error) < 0)
         return command_error("check", &error);
     if (check_plan_validate(&parsed->plan, &error) < 0 || device_spec_parse(parsed->device, &spec, &error) < 0) {
@@ -419,16 +453,19 @@ static int explain(const char *name)
 
 int cmd_check(int argc, char **argv)
 {
-    static char name[] = "stopcopy check";
+    static char name[] = "stopcopy check", own[] = "check";
     struct check_options parsed = {
         .timeout_ns = DEVICE_TIMEOUT_NS,
         .plan = {.seed = 1, .time_limit_ns = TIME_LIMIT_NS, .stop_hold_ns = STOP_HOLD_NS},
     };
 
+    parsed.words = argc;
+    parsed.word = argv;
     argv[0] = name;
     argp_err_exit_status = STATUS_USAGE;
     if (argp_parse(&argp, argc, argv, 0, NULL, &parsed))
         return STATUS_USAGE;
+    argv[0] = own;
     if (parsed.explain)
         return explain(parsed.explain);
     if (parsed.list)

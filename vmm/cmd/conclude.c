@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vmm/proof/judge.h"
+#include "vmm/report/baseline.h"
 
 /* For the models to catch up with the guest between two of its stops. */
 #define JUDGE_BUDGET_NS 600000000000u
@@ -21,6 +22,17 @@ void log_manifest(struct event_log *log, int argc, char **argv, uint64_t seed)
     memcpy(words + 1, argv, (size_t)argc * sizeof(*words));
     event_manifest(log, argc + 1, words, seed);
     free(words);
+}
+
+int keep_begin(struct options *options, struct kernel_log *kernel_log, struct error *error)
+{
+    if (keep_open(&options->keep, kernel_log, error) < 0)
+        return -1;
+    if (!options->keep.file || options->uapi_log)
+        return 0;
+    options->uapi_log = options->keep.file;
+    options->uapi_log_fd = keep_uapi_log(&options->keep, error);
+    return options->uapi_log_fd < 0 ? -1 : 0;
 }
 
 /* Feeds every snapshot to the judge, in order. */
@@ -101,8 +113,14 @@ enum status conclude(const struct options *options, struct event_log *log, struc
         json_decref(events);
         return status ? status : STATUS_INCOMPLETE;
     }
+    if (options->baseline_report && baseline_add(report, options->baseline_report, options->baseline, &error) < 0) {
+        fprintf(stderr, "stopcopy: %s\n", error.text);
+        status = status ? status : STATUS_USAGE;
+    }
     if (options->console)
         show_console(events);
+    if (keep_save(&options->keep, report, events, &error) < 0)
+        fprintf(stderr, "stopcopy: %s\n", error.text);
     for (size_t i = 0; i < options->report_count; i++) {
         if (report_write(report, &options->report[i], &error) == 0)
             continue;

@@ -11,6 +11,9 @@
 /* The manifest of this run: the command line is "stopcopy" and the subcommand's words. */
 void log_manifest(struct event_log *log, int argc, char **argv, uint64_t seed);
 
+/* Begins to gather what --keep-on-fail keeps: every call to the devices and the kernel's log from now on. */
+int keep_begin(struct options *options, struct kernel_log *kernel_log, struct error *error);
+
 /*
  * status: what the processes made of it. What is wrong on the way (a report that cannot be written) is said on standard
  * error.

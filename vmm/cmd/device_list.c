@@ -74,6 +74,8 @@ static int open_one(struct device_list *list, const struct options *options, con
     chosen->log_fd = options->uapi_log_fd;
     chosen->log_side = other_side ? "destination" : "source";
     chosen->log_index = (unsigned int)list->count;
+    chosen->keeps_streams = options->keep.file != NULL;
+    chosen->keep_fd = options->keep.folder_fd;
     result = device_open_beside(chosen, NULL, options->message_timeout_ns, list->device, list->count, opened, error);
     device_spec_free(&spec);
     return result;

@@ -257,6 +257,8 @@ int device_open_beside(const struct device_spec *spec, const char *program, uint
     }
     if (opened->device && spec->logged)
         opened->device = uapi_log_wrap(opened->device, spec->log_fd, spec->log_side, spec->log_index, error);
+    if (opened->device && spec->logged && spec->keeps_streams)
+        uapi_log_keep_streams(opened->device, spec->keep_fd);
     return opened->device ? 0 : -1;
 }
 

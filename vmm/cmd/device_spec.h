@@ -66,6 +66,8 @@ struct device_spec {
     int log_fd;
     const char *log_side;
     unsigned int log_index;
+    bool keeps_streams; /* --keep-on-fail */
+    int keep_fd;        /* the folder for them */
 };
 
 /* Errors name the option that is wrong and those that there are. *spec is to be freed only after success. */

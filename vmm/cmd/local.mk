@@ -17,6 +17,7 @@ libvmm_a_SOURCES += \
 	vmm/cmd/inspect.c \
 	vmm/cmd/inspect_device.c vmm/cmd/inspect_device.h \
 	vmm/cmd/inspect_stream.c vmm/cmd/inspect_stream.h \
+	vmm/cmd/keep.c vmm/cmd/keep.h \
 	vmm/cmd/migrate.c \
 	vmm/cmd/options.c vmm/cmd/options.h \
 	vmm/cmd/probe.c \

@@ -461,6 +461,10 @@ int cmd_migrate(int argc, char **argv)
     if (chain.processes == MAP_FAILED)
         chain.processes = NULL;
     kernel_log_open(&chain.kernel_log, chain.log);
+    if (keep_begin(&chain.options, &chain.kernel_log, &error) < 0) {
+        fprintf(stderr, "stopcopy: %s\n", error.text);
+        return STATUS_USAGE;
+    }
     log_manifest(chain.log, argc, argv, chain.options.wishes.seed);
     event_expect(chain.log, &(struct event_expectation){.guest = true,
                                                         .migrations = chain.options.repeat,
@@ -484,6 +488,7 @@ int cmd_migrate(int argc, char **argv)
     kernel_log_collect(&chain.kernel_log, chain.log);
     kernel_log_close(&chain.kernel_log);
     status = (int)conclude(&chain.options, chain.log, &chain.store, chain.status);
+    keep_close(&chain.options.keep, &chain.kernel_log);
     finding_commands_close(&chain.on_finding);
     if (chain.processes)
         munmap(chain.processes, STEP_PROCESSES * sizeof(*chain.processes));

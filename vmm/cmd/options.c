@@ -11,6 +11,7 @@
 #include "vmm/cmd/device_spec.h"
 #include "vmm/cmd/stream_security.h"
 #include "vmm/proof/workload.h"
+#include "vmm/report/baseline.h"
 #include "vmm/report/event_form.h"
 
 #define DEFAULT_AT_OPS 10000u
@@ -48,6 +49,8 @@ enum key {
     KEY_ON_FINDING,
     KEY_LIST_STEPS,
     KEY_UAPI_LOG,
+    KEY_BASELINE,
+    KEY_KEEP_ON_FAIL,
     KEY_MODE,
     KEY_MAX_DOWNTIME,
     KEY_MAX_ROUNDS,
@@ -97,6 +100,10 @@ static const struct known_option known[] = {
     {0,
      {"report", KEY_REPORT, "FORMAT[:FILE]", 0,
       "text, json, tap, junit, trace or html (repeat; text on standard output)", 2}},
+    {0, {"baseline", KEY_BASELINE, "FILE", 0, "compare with an earlier report, in JSON", 2}},
+    {0,
+     {"keep-on-fail", KEY_KEEP_ON_FAIL, "FILE.tar", 0,
+      "where it is a FAIL, keep the devices' streams, logs, console and reports in a tar", 2}},
     {0, {"fault", KEY_FAULT, "NAME[,KEY=VALUE]", 0, "put a fault in on purpose (stopcopy faults lists them)", 2}},
     {OPTIONS_MIGRATE | OPTIONS_TO,
      {"mode", KEY_MODE, "stop-copy|pre-copy", 0, "send everything after the stop, or what can be before it (stop-copy)",
@@ -328,6 +335,14 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
         return option_parse_time(text, "--command-limit", &options->steps.command_limit_ns, error);
     case KEY_HOLD_LIMIT:
         return option_parse_time(text, "--hold-limit", &options->steps.hold_limit_ns, error);
+    case KEY_KEEP_ON_FAIL:
+        options->keep.file = text;
+        return 0;
+    case KEY_BASELINE:
+        options->baseline = text;
+        json_decref(options->baseline_report);
+        options->baseline_report = baseline_read(text, error);
+        return options->baseline_report ? 0 : -1;
     case KEY_UAPI_LOG:
         options->uapi_log = text;
         options->uapi_log_fd = device_log_open(text, error);

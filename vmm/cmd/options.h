@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "vmm/board/machine.h"
+#include "vmm/cmd/keep.h"
 #include "vmm/cmd/step_actions.h"
 #include "vmm/migrate/channel.h"
 #include "vmm/migrate/handover.h"
@@ -51,6 +52,9 @@ struct options {
     const char *uapi_log;       /* NULL: none */
     int uapi_log_fd;
     bool console;
+    struct keep keep;     /* --keep-on-fail */
+    const char *baseline; /* NULL: none */
+    json_t *baseline_report;
 };
 
 /* Which of the options a command takes. */

@@ -35,6 +35,8 @@ static int begin(struct one_process *one, const char *role, const struct event_e
     event_expect(one->log, expectation);
     finding_commands_open(&one->on_finding, &one->options.steps, one->log);
     kernel_log_open(&one->kernel_log, one->log);
+    if (keep_begin(&one->options, &one->kernel_log, &one->error) < 0)
+        return -1;
     return snapshot_store_open(&one->store, &one->error);
 }
 
@@ -77,6 +79,7 @@ static enum status complete(struct one_process *one, struct vmm_process_config *
 static enum status end(struct one_process *one, enum status status)
 {
     finding_commands_close(&one->on_finding);
+    keep_close(&one->options.keep, &one->kernel_log);
     event_log_free(one->log);
     snapshot_store_close(&one->store);
     kernel_log_close(&one->kernel_log);

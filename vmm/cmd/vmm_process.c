@@ -614,7 +614,7 @@ enum status vmm_process_run(const struct vmm_process_config *config, struct erro
     open_steps(&process);
     event_log_set_leg(config->log, config->leg);
     status = run_process(&process, error);
-    if (config->options->console)
+    if (config->options->console || config->options->keep.file)
         log_console(&process);
 out:
     source_free(process.source);

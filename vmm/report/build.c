@@ -32,9 +32,9 @@ static json_t *new_report(void)
                                "stopcopy-report-1", "verdict", "status", "outcome", "outcome_text", "findings",
                                "not_proven", "incomplete_because", "notes", "console", "checks");
     json_t *numbers =
-        json_pack("{s:n, s:i, s:n, s:n, s:n, s:n, s:n, s:[], s:[], s:n, s:{}, s:[], s:n, s:n, s:[]}", "expected",
+        json_pack("{s:n, s:i, s:n, s:n, s:n, s:n, s:n, s:[], s:[], s:n, s:{}, s:[], s:n, s:n, s:[], s:n}", "expected",
                   "migrations", 0, "downtime_ns", "total_ns", "guest", "ram", "summary", "devices", "phases",
-                  "switchover", "facts", "legs", "start_ns", "manifest", "manifests");
+                  "switchover", "facts", "legs", "start_ns", "manifest", "manifests", "baseline");
 
     if (json_object_update(report, numbers) < 0) {
         json_decref(report);

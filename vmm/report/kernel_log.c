@@ -119,7 +119,11 @@ void kernel_log_collect(struct kernel_log *kernel_log, struct event_log *log)
         if (count <= 0)
             break;
         record[count] = '\0';
+        if (kernel_log->copy)
+            fputs(record, kernel_log->copy);
         if (found < FINDINGS_MAX && take_record(record, log))
             found++;
     }
+    if (kernel_log->copy)
+        fflush(kernel_log->copy);
 }

@@ -8,11 +8,13 @@
 #define STOPCOPY_KERNEL_LOG_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "vmm/report/event_log.h"
 
 struct kernel_log {
-    int fd; /* -1: it cannot be read */
+    int fd;     /* -1: it cannot be read */
+    FILE *copy; /* all that comes is written there, too; NULL: nowhere */
 };
 
 /* What comes from now on counts. Where the log cannot be read that is an event, not proven. */

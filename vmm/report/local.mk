@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libvmm_a_SOURCES += \
+	vmm/report/baseline.c vmm/report/baseline.h \
 	vmm/report/build.c vmm/report/builder.h \
 	vmm/report/cases.c vmm/report/cases.h \
 	vmm/report/event_form.c vmm/report/event_form.h \
@@ -9,6 +10,7 @@ libvmm_a_SOURCES += \
 	vmm/report/kernel_log.c vmm/report/kernel_log.h \
 	vmm/report/legs.c \
 	vmm/report/html.h vmm/report/html_page.c vmm/report/html_states.c vmm/report/html_timeline.c \
+	vmm/report/manifest.c \
 	vmm/report/print_html.c \
 	vmm/report/print_junit.c \
 	vmm/report/print_tap.c \

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/report/baseline.h"
 #include "vmm/report/builder.h"
 #include "vmm/report/html.h"
 #include "vmm/report/report.h"
@@ -216,6 +217,7 @@ int report_print_html(json_t *report, FILE *file)
     print_numbers(report, file);
     print_findings(report, file);
     print_texts(report, "not_proven", "Not proven", file);
+    baseline_print_html(report, file);
     if (last) {
         fputs("<h2>The switchover</h2>\n", file);
         html_print_timeline(last, file);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "vmm/proof/workload.h"
+#include "vmm/report/baseline.h"
 #include "vmm/report/builder.h"
 #include "vmm/report/report.h"
 #include "vmm/report/units.h"
@@ -311,6 +312,7 @@ int report_print_text(json_t *report, FILE *file)
     print_texts(json_object_get(report, "notes"), "\nNotes", file);
     print_texts(json_object_get(report, "not_proven"), "\nNot proven", file);
     print_findings(report, file);
+    baseline_print_text(report, file);
     if (*report_text(report, "outcome"))
         fprintf(file, "\nOutcome: %s: %s\n", report_text(report, "outcome"), report_text(report, "outcome_text"));
     fputc('\n', file);

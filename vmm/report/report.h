@@ -10,6 +10,7 @@
 #define STOPCOPY_REPORT_H
 
 #include <jansson.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "lib/error.h"
@@ -29,6 +30,9 @@ struct report_target {
 /* errno EINVAL where there is no such format: text, json, tap, junit, trace, html. */
 int report_parse_target(const char *text, struct report_target *target, struct error *error);
 
+/* What runs on what, as reports have it (docs/report.md, "What ran"): the words of the command begin with its name. NULL without
+ * memory. */
+json_t *report_manifest(const char *role, int argc, char *const argv[], uint64_t seed);
 /* The report as one JSON object, with the members that docs/report.md lists, made from the events (borrowed). NULL
  * without memory. */
 json_t *report_build(json_t *events);

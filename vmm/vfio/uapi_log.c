@@ -2,6 +2,7 @@
 #include "vmm/vfio/uapi_log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <pthread.h>
@@ -12,6 +13,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "lib/io.h"
+
 struct uapi_log {
     struct vfio_device device;
     struct vfio_device_ops ops; /* ours, without those that the other has not */
@@ -20,12 +23,17 @@ struct uapi_log {
     char side[16];
     unsigned int index;
     atomic_uint sessions; /* so far */
+    bool keeps;
+    int folder;            /* where streams are kept */
+    atomic_ullong written; /* bytes of lines */
 };
 
 struct logged_session {
     struct vfio_data_session session;
     struct vfio_data_session *inner;
     unsigned int number;
+    int kept;           /* the file of its stream, -1: none */
+    uint64_t kept_size; /* bytes in it */
 };
 
 /* One call on its way. */
@@ -90,6 +98,9 @@ static long end(struct call *call, const char *operation, json_t *members, long 
     text = json_dumps(line, JSON_COMPACT);
     if (text)
         length = asprintf(&whole, "%s\n", text);
+    if (length > 0 && call->log->keeps &&
+        atomic_fetch_add(&call->log->written, (unsigned long long)length) > UAPI_LOG_KEPT_MAX)
+        call->log->fd = -1;
     /* One write, so that lines of several threads and processes stay whole. A full disk ends the log, not the run. */
     if (length > 0 && write(call->log->fd, whole, (size_t)length) != length)
         call->log->fd = -1;
@@ -334,9 +345,27 @@ static struct vfio_data_session *log_take_session(struct vfio_device *device)
         return NULL;
     }
     *session = (struct logged_session){
-        .session = {.device = device}, .inner = inner, .number = atomic_fetch_add(&call.log->sessions, 1)};
+        .session = {.device = device}, .inner = inner, .number = atomic_fetch_add(&call.log->sessions, 1), .kept = -1};
     end(&call, "take_session", json_pack("{s:I}", "session", (json_int_t)session->number), 0);
     return &session->session;
+}
+
+/* A disk that is full, or a stream that is too long, ends what is kept of it, not the run. */
+static void keep(struct logged_session *session, const char *way, const void *data, size_t size)
+{
+    struct uapi_log *log = log_of(session->session.device);
+    char name[128];
+
+    if (!log->keeps || !size || session->kept_size + size > UAPI_LOG_KEPT_MAX)
+        return;
+    if (session->kept < 0) {
+        snprintf(name, sizeof(name), "device-%u.%s-%ld.session-%u.%s.bin", log->index, log->side, (long)getpid(),
+                 session->number, way);
+        session->kept = openat(log->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    }
+    if (session->kept < 0 || write(session->kept, data, size) != (ssize_t)size)
+        session->kept_size = UAPI_LOG_KEPT_MAX;
+    session->kept_size += size;
 }
 
 static enum vfio_data_result log_session_read(struct vfio_data_session *session, void *data, size_t size, size_t *count,
@@ -350,8 +379,10 @@ static enum vfio_data_result log_session_read(struct vfio_data_session *session,
     begin(&call, session->device, error);
     result = call.log->inner->ops->session_read(logged->inner, data, size, count, call.error);
     members = json_pack("{s:I,s:I}", "session", (json_int_t)logged->number, "size", (json_int_t)size);
-    if (result != VFIO_DATA_ERROR)
+    if (result != VFIO_DATA_ERROR) {
         put_data(members, "data", data, *count);
+        keep(logged, "saved", data, *count);
+    }
     return (enum vfio_data_result)end(&call, "session_read", members, result);
 }
 
@@ -365,6 +396,8 @@ static ssize_t log_session_write(struct vfio_data_session *session, const void *
     put_data(members, "data", data, size);
     begin(&call, session->device, error);
     result = call.log->inner->ops->session_write(logged->inner, data, size, call.error);
+    if (result > 0)
+        keep(logged, "loaded", data, (size_t)result);
     return end(&call, "session_write", members, result);
 }
 
@@ -394,6 +427,7 @@ static void log_session_close(struct vfio_data_session *session)
     begin(&call, session->device, NULL);
     call.log->inner->ops->session_close(logged->inner);
     end(&call, "session_close", json_pack("{s:I}", "session", (json_int_t)logged->number), 0);
+    io_close(&logged->kept);
     free(logged);
 }
 
@@ -515,6 +549,14 @@ struct vfio_device *uapi_log_wrap(struct vfio_device *device, int fd, const char
     begin(&call, &log->device, NULL);
     end(&call, "open", json_pack("{s:s,s:s}", "name", device->name, "backend", device->ops->name), 0);
     return &log->device;
+}
+
+void uapi_log_keep_streams(struct vfio_device *device, int folder)
+{
+    struct uapi_log *log = log_of(device);
+
+    log->keeps = true;
+    log->folder = folder;
 }
 
 struct vfio_device *uapi_log_inner(struct vfio_device *device)

@@ -19,6 +19,14 @@
 struct vfio_device *uapi_log_wrap(struct vfio_device *device, int fd, const char *side, unsigned int index,
                                   struct error *error);
 
+/*
+ * What goes through the device's sessions is written to files in a folder as well, as it is: one for each session,
+ * "device-INDEX.SIDE-PID.session-N.saved.bin", or ".loaded.bin". The lines and each file have so many bytes at most. device: as
+ * uapi_log_wrap() gave it. folder: a descriptor, which stays the caller's.
+ */
+#define UAPI_LOG_KEPT_MAX (UINT64_C(256) << 20)
+void uapi_log_keep_streams(struct vfio_device *device, int folder);
+
 /* The device whose place was taken; device itself where it is no such one. */
 struct vfio_device *uapi_log_inner(struct vfio_device *device);
 
