@@ -17,12 +17,14 @@ E2E_TESTS = \
 	tests/e2e/errors.sh \
 	tests/e2e/faults.sh \
 	tests/e2e/hurt.sh \
+	tests/e2e/import.sh \
 	tests/e2e/inspect.sh \
 	tests/e2e/install.sh \
 	tests/e2e/keep.sh \
 	tests/e2e/kill.sh \
 	tests/e2e/man.sh \
 	tests/e2e/migrate.sh \
+	tests/e2e/orders.sh \
 	tests/e2e/p2p.sh \
 	tests/e2e/precopy.sh \
 	tests/e2e/readme.sh \

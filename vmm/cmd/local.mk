@@ -23,6 +23,7 @@ libvmm_a_SOURCES += \
 	vmm/cmd/probe.c \
 	vmm/cmd/replay.c \
 	vmm/cmd/replay_device.c vmm/cmd/replay_device.h \
+	vmm/cmd/replay_import.c vmm/cmd/replay_import.h \
 	vmm/cmd/run.c \
 	vmm/cmd/snapshot_store.c vmm/cmd/snapshot_store.h \
 	vmm/cmd/state.c \

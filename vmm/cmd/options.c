@@ -35,6 +35,7 @@ enum key {
     KEY_CONSOLE,
     KEY_VERIFY,
     KEY_NO_P2P,
+    KEY_ORDER,
     KEY_VFIO,
     KEY_DIRTY_LOG,
     KEY_TIMEOUT,
@@ -149,6 +150,9 @@ static const struct known_option known[] = {
     {OPTIONS_GUEST | OPTIONS_TRANSFER,
      {"no-p2p", KEY_NO_P2P, NULL, 0,
       "keep the devices from each other's BARs, which allows several devices of which one has no P2P state", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_FROM,
+     {"order", KEY_ORDER, "stopcopy|qemu|cloud-hypervisor", 0,
+      "whose order of RESUMING, configuration and interrupts the destination plays (stopcopy)", 3}},
     {OPTIONS_MIGRATE | OPTIONS_TO,
      {"stop-hold", KEY_STOP_HOLD, "TIME", 0,
       "how long RAM and interrupts of the source are watched after the switch, 0 for not at all (20ms)", 3}},
@@ -186,6 +190,21 @@ static int choose(const char *option, const char *text, const char *first, const
     if (!strcmp(text, second))
         return 1;
     return error_set(error, 0, "%s: '%s' is neither %s nor %s", option, text, first, second);
+}
+
+static int set_order(struct options *options, const char *text, struct error *error)
+{
+    static const char *const names[] = {[DEVICE_ORDER_STOPCOPY] = "stopcopy",
+                                        [DEVICE_ORDER_QEMU] = "qemu",
+                                        [DEVICE_ORDER_CLOUD_HYPERVISOR] = "cloud-hypervisor"};
+
+    for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(text, names[i]) != 0)
+            continue;
+        options->order = (enum device_order)i;
+        return 0;
+    }
+    return error_set(error, 0, "--order: '%s' is none of stopcopy, qemu and cloud-hypervisor", text);
 }
 
 static int refuse_workload(const char *name, struct error *error)
@@ -338,6 +357,8 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
     case KEY_KEEP_ON_FAIL:
         options->keep.file = text;
         return 0;
+    case KEY_ORDER:
+        return set_order(options, text, error);
     case KEY_BASELINE:
         options->baseline = text;
         json_decref(options->baseline_report);

@@ -32,6 +32,7 @@ struct options {
     bool any_fault;
     enum verify_mode verify;
     bool no_p2p;
+    enum device_order order; /* of the destination */
     bool share_ram;
     bool pre_copy;
     struct precopy_limits precopy; /* of that */

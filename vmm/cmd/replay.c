@@ -12,6 +12,7 @@
 #include "vmm/cmd/command_error.h"
 #include "vmm/cmd/device_spec.h"
 #include "vmm/cmd/replay_device.h"
+#include "vmm/cmd/replay_import.h"
 
 #define WORDS_MAX 256
 
@@ -19,16 +20,24 @@ struct replay_options {
     const char *file;
     const char *device;
     bool trust;
+    const char *name; /* of --import's device, NULL: the first */
+    size_t imports;
+    const char *import[REPLAY_IMPORTS_MAX];
     const char *side; /* NULL: the first line's */
 };
 
 enum {
     OPTION_SIDE = 256,
     OPTION_TRUST,
+    OPTION_IMPORT,
+    OPTION_NAME,
 };
 
 static const struct argp_option options[] = {
     {"side", OPTION_SIDE, "SIDE", 0, "Whose calls: source, destination, ... (default: those of the first line)", 0},
+    {"import", OPTION_IMPORT, "FILE", 0,
+     "Print what QEMU's trace events and strace say was done to a device, as a log (repeat; docs/capture-qemu.md)", 0},
+    {"name", OPTION_NAME, "NAME", 0, "With --import: the device, as QEMU names it (default: the first)", 0},
     {"trust", OPTION_TRUST, NULL, 0, "Run a report's command with its own commands (--at, --on-finding), too", 0},
     {NULL, 0, NULL, 0, NULL, 0},
 };
@@ -40,6 +49,14 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     switch (key) {
     case OPTION_TRUST:
         parsed->trust = true;
+        return 0;
+    case OPTION_IMPORT:
+        if (parsed->imports == REPLAY_IMPORTS_MAX)
+            argp_error(state, "--import more than %d times", REPLAY_IMPORTS_MAX);
+        parsed->import[parsed->imports++] = argument;
+        return 0;
+    case OPTION_NAME:
+        parsed->name = argument;
         return 0;
     case OPTION_SIDE:
         parsed->side = argument;
@@ -53,7 +70,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
             parsed->file = argument;
         return 0;
     case ARGP_KEY_END:
-        if (!parsed->file)
+        if (parsed->file && parsed->imports)
+            argp_error(state, "--import prints a log, which is replayed by itself");
+        if (!parsed->file && !parsed->imports)
             argp_error(state, "a FILE is needed");
         return 0;
     default:
@@ -64,14 +83,15 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 static const struct argp argp = {
     .options = options,
     .parser = parse_option,
-    .args_doc = "LOG DEVICE | REPORT",
+    .args_doc = "LOG DEVICE\nREPORT\n--import FILE...",
     .doc =
         "LOG (--uapi-log): does to DEVICE what was done to device 0 of the log, and says where its answers are others. "
-        "REPORT (--report json): runs its command again.\v"
+        "REPORT (--report json): runs its command again. --import: makes a log of what another VMM did.\v"
         "Exit status of a log: 0 every answer was the same; 1 one was not; 2 it cannot be read.\n\n"
         "Examples:\n"
         "  stopcopy replay report.json\n"
-        "  stopcopy replay calls.jsonl vfio-user:/run/a.sock",
+        "  stopcopy replay calls.jsonl vfio-user:/run/a.sock\n"
+        "  stopcopy replay --import qemu.log --import qemu.strace",
 };
 
 /* Line by line: a log of any length. */
@@ -184,6 +204,11 @@ int cmd_replay(int argc, char **argv)
     argp_err_exit_status = STATUS_USAGE;
     if (argp_parse(&argp, argc, argv, 0, NULL, &parsed))
         return STATUS_USAGE;
+    if (parsed.imports) {
+        if (replay_import(parsed.import, parsed.imports, parsed.name, stdout, &error) < 0 || fflush(stdout) != 0)
+            return command_error("replay", &error);
+        return STATUS_INTACT;
+    }
     file = fopen(parsed.file, "re");
     if (!file) {
         error_set(&error, errno, "%s", parsed.file);

@@ -210,6 +210,7 @@ static enum handover_outcome receive(struct vmm_process *process, struct error *
                                                     .device_count = process->devices.count,
                                                     .verify = options->verify,
                                                     .no_p2p = options->no_p2p,
+                                                    .order = options->order,
                                                     .merge_log = config->merge_log,
                                                     .leg = process->leg,
                                                     .timeout_ns = options->timeout_ns,

@@ -67,6 +67,7 @@ struct destination *destination_new(const struct destination_config *config, str
     destination->set = (struct device_set){.device = config->devices,
                                            .count = config->device_count,
                                            .log = config->log,
+                                           .order = config->order,
                                            .arc_timeout_ns = config->arc_timeout_ns,
                                            .message_timeout_ns = config->message_timeout_ns,
                                            .between = between_devices,
@@ -233,6 +234,9 @@ static int prepare(struct destination *destination, struct error *error)
                          "source as well");
     if (build(destination, &board, error) < 0 || check_tsc(destination, &hello, error) < 0)
         return -1;
+    for (uint32_t i = 0; config->order == DEVICE_ORDER_QEMU && i < config->device_count; i++)
+        if (device_load_begin(&destination->device[i], &destination->set, i, error) < 0)
+            return -1;
     event_phase(config->log, "destination-prepare", start, clock_now_ns(), 0);
     step_reach(&destination->steps, STEP_DESTINATION_ROUNDS);
     return send_record(destination, STREAM_PREPARED, NULL, 0, error);
@@ -424,6 +428,8 @@ static int load(struct destination *destination, struct error *error)
         if (!start && record.type != STREAM_ALIVE)
             start = clock_now_ns();
     } while (record.type != STREAM_END);
+    for (size_t i = 0; i < destination->config.device_count; i++)
+        device_load_close(&destination->device[i]);
     event_phase(destination->config.log, "load", start, clock_now_ns(), destination->ram.bytes);
     return 0;
 }

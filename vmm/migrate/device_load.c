@@ -5,7 +5,7 @@
 
 #include "vmm/vfio/migration.h"
 
-static int begin(struct device_load *load, struct device_set *set, uint32_t index, struct error *error)
+int device_load_begin(struct device_load *load, struct device_set *set, uint32_t index, struct error *error)
 {
     struct vfio_device *device = set->device[index];
 
@@ -36,7 +36,7 @@ int device_load_data(struct device_load *load, struct device_set *set, const str
                           "the data of device %" PRIu32 " from byte %" PRIu64 " on came where that from byte %" PRIu64
                           " on was due",
                           record->instance, offset, load->bytes);
-    if (!load->begun && begin(load, set, record->instance, error) < 0)
+    if (!load->begun && device_load_begin(load, set, record->instance, error) < 0)
         return -1;
     load->bytes += size;
     load->written += size;
@@ -62,7 +62,7 @@ int device_load_end(struct device_load *load, struct device_set *set, const stru
     struct cursor cursor = cursor_over(record->data, record->size);
     uint64_t total = cursor_get_u64(&cursor);
 
-    if (!load->begun && begin(load, set, record->instance, error) < 0)
+    if (!load->begun && device_load_begin(load, set, record->instance, error) < 0)
         return -1;
     if (!cursor_at_end(&cursor) || total != load->bytes)
         return error_rule(error, "stream/device-size", 0,
@@ -72,8 +72,11 @@ int device_load_end(struct device_load *load, struct device_set *set, const stru
         return error_rule(error, "device/write-not-continued", 0,
                           "device %" PRIu32 " (%s) was given %" PRIu64 " of the %" PRIu64 " bytes of its state",
                           record->instance, set->device[record->instance]->name, load->written, load->bytes);
-    device_load_close(load);
     load->ended = true;
+    if (set->order != DEVICE_ORDER_QEMU)
+        device_load_close(load);
+    if (set->order != DEVICE_ORDER_STOPCOPY)
+        return 0;
     return device_set_arc(set, record->instance, VFIO_DEVICE_STATE_STOP, error);
 }
 

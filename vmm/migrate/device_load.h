@@ -19,6 +19,8 @@ struct device_load {
     uint64_t start_ns; /* of the first data */
 };
 
+/* RESUMING, and its session. Called by the first data where it was not before. */
+int device_load_begin(struct device_load *load, struct device_set *set, uint32_t index, struct error *error);
 /*
  * STREAM_DEVICE_DATA: the device takes it, or refuses it by the rule "device/state-refused". Rule
  * "stream/device-data-order" where it does not go on where the one before ended.
@@ -26,7 +28,7 @@ struct device_load {
 int device_load_data(struct device_load *load, struct device_set *set, const struct stream_record *record,
                      struct error *error);
 /*
- * STREAM_DEVICE_END: RESUMING to STOP, which is where a device must refuse a bad stream. Rules "stream/device-size" where
+ * STREAM_DEVICE_END: RESUMING to STOP (by another order it stays), which is where a device must refuse a bad stream. Rules "stream/device-size" where
  * the source counts otherwise, "device/write-not-continued" where the device was not given all that came.
  */
 int device_load_end(struct device_load *load, struct device_set *set, const struct stream_record *record,

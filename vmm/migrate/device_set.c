@@ -311,7 +311,7 @@ int device_set_run(struct device_set *set, bool *tried, struct error *error)
     for (size_t i = 0; i < set->count; i++)
         if (device_set_check(set, i, error) < 0)
             return -1;
-    if (step(set, to_running_p2p, tried, error) < 0)
+    if (set->order != DEVICE_ORDER_CLOUD_HYPERVISOR && step(set, to_running_p2p, tried, error) < 0)
         return -1;
     call_between(set);
     return step(set, to_running, tried, error);

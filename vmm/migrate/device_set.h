@@ -9,10 +9,23 @@
 #include "vmm/board/machine.h"
 #include "vmm/report/event_log.h"
 
+/*
+ * Whose way a device takes from RESUMING on (docs/orders.md). Ours has it in STOP, which is where it must refuse a bad stream,
+ * before anything else is done to it. The others leave it in RESUMING while configuration space and interrupts are set, and
+ * go on to RUNNING from there: QEMU begins RESUMING before any RAM comes and ends the session when everything is loaded,
+ * cloud-hypervisor begins it with the device's data, ends the session after it, and has no use for RUNNING_P2P.
+ */
+enum device_order {
+    DEVICE_ORDER_STOPCOPY,
+    DEVICE_ORDER_QEMU,
+    DEVICE_ORDER_CLOUD_HYPERVISOR,
+};
+
 struct device_set {
     struct vfio_device *const *device;
     size_t count;
     struct event_log *log;
+    enum device_order order;                  /* on the way in */
     uint64_t arc_timeout_ns;                  /* for each change of state */
     uint64_t message_timeout_ns;              /* for everything else */
     uint64_t flags[BOARD_DEVICES_MAX];        /* VFIO_MIGRATION_* */
@@ -56,7 +69,7 @@ int device_set_all_run(struct device_set *set, struct error *error);
 /* STOP_COPY to STOP. What fails goes to the log: nobody needs these devices any more. */
 void device_set_stop(struct device_set *set);
 /*
- * STOP to RUNNING, every device to RUNNING_P2P first. *tried: an arc out of STOP was tried on some device; none is where one of
+ * STOP (by another order: RESUMING) to RUNNING, every device to RUNNING_P2P first. *tried: an arc out of STOP was tried on some device; none is where one of
  * them does not answer any more, or is not where its last arc took it.
  */
 int device_set_run(struct device_set *set, bool *tried, struct error *error);

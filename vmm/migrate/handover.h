@@ -114,6 +114,7 @@ struct destination_config {
     struct vfio_device *const *devices;
     size_t device_count;
     enum verify_mode verify;
+    enum device_order order;
     bool no_p2p;      /* refuse a guest whose devices reach each other */
     bool merge_log;   /* take over the source's events */
     unsigned int leg; /* which migration this is, from 0: the only one of which the source's events are taken */
