@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 EXTRA_DIST += docs/faults.md docs/interoperability.md docs/kill-matrix.md docs/stream.md
 EXTRA_DIST += docs/lab.md
+EXTRA_DIST += docs/samples/bringup-dma.html docs/samples/bringup-dma.json docs/samples/bringup-dma.txt
 
 # Man pages: their text in docs/man/, with the options as the programs' own --help has them.
 MAN_PAGES = \

@@ -46,7 +46,7 @@ for file in 01-probe.json 02-check.txt 04-stop-copy.all.html 04-stop-copy.all.js
     [ -s "all/$file" ] || fail "$name: the folder has no $file"
 done
 if python3 -c 'import jsonschema' 2>/dev/null; then
-    python3 - "$top_srcdir/docs" report.json none/report.json >err 2>&1 <<'EOF' || { fail "the schema:"; cat err; }
+    python3 - "$top_srcdir/docs" report.json none/report.json "$top_srcdir/docs/samples/bringup-dma.json" >err 2>&1 <<'EOF' || { fail "the schema:"; cat err; }
 import json, sys, jsonschema
 schema = json.load(open(sys.argv[1] + "/bringup.schema.json"))
 jsonschema.Draft202012Validator.check_schema(schema)
