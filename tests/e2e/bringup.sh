@@ -79,6 +79,18 @@ if command -v xmllint >/dev/null; then
     xmllint --html --noout all.html 2>err
     grep -v 'Tag \(header\|svg\|rect\|text\|path\|circle\|line\|g\|defs\|marker\|title\) invalid\|^ *\^$\|^<' err | grep error && fail "HTML"
 fi
+# A narrow window has the whole page, with nothing from elsewhere and no word on the console.
+browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
+if [ -n "$browser" ]; then
+    sed 's|</body>|<script>document.body.dataset.over = document.documentElement.scrollWidth - innerWidth</script></body>|' \
+        all.html >measured.html
+    timeout 120 "$browser" --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync \
+        --enable-logging=stderr --user-data-dir="$scratch/profile" --window-size=500,2000 --dump-dom "file://$scratch/measured.html" \
+        >dom 2>console
+    grep -q 'data-over="-\{0,1\}0"\|data-over="-[0-9]*"' dom || fail "HTML: the page is wider than 500 pixels"
+    grep CONSOLE console && fail "HTML: the browser complains"
+    grep -q '<title>INCOMPLETE: check: ' dom || fail "HTML: the title is no verdict"
+fi
 jq -e '[.traceEvents[] | select(.ph == "X" and .pid == 1) | .name] | length == 13' all.trace >/dev/null || fail "trace: the steps are not a track"
 jq -e '[.traceEvents[] | select(.name == "pause" and .ph == "X") | .ts > 0] | length >= 4 and all' all.trace >/dev/null ||
     fail "trace: the steps' own events are not there"
