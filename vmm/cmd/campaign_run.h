@@ -38,7 +38,7 @@ struct campaign_options {
 
 #define CAMPAIGN_OPTIONS_INIT(name)                                                                                    \
     {                                                                                                                  \
-        .command = name, .step_limit_ns = UINT64_C(600000000000), .seed = 1, .journal = {.fd = -1 }                    \
+        .command = name, .step_limit_ns = UINT64_C(900000000000), .seed = 1, .journal = {.fd = -1 }                    \
     }
 
 enum {
@@ -61,7 +61,7 @@ enum {
     {"resume", CAMPAIGN_OPTION_RESUME, "DIR", 0,                                                                       \
      "Go on with the one that has this folder: what was done is not done again", 1},                                   \
     {"step-limit", CAMPAIGN_OPTION_STEP_LIMIT, "TIME", 0,                                                              \
-     "How long a step may take (default: 10min)", 1},                                                                  \
+     "How long a step may take (default: 15min)", 1},                                                                  \
     {"report", CAMPAIGN_OPTION_REPORT, "FORMAT[:FILE]", 0,                                                             \
      "text, json, tap, junit, trace or html (repeat; default: text)", 1},                                              \
     {"baseline", CAMPAIGN_OPTION_BASELINE, "FILE", 0,                                                                  \
