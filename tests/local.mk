@@ -6,6 +6,7 @@ include tests/unit/devices/local.mk
 include tests/unit/vfio/local.mk
 include tests/unit/kvm/local.mk
 include tests/unit/board/local.mk
+include tests/unit/cmd/local.mk
 include tests/unit/proof/local.mk
 include tests/unit/report/local.mk
 include tests/unit/migrate/local.mk

@@ -128,39 +128,37 @@ struct property {
     uint64_t wanted, found;
 };
 
-static int compare(unsigned int number, const char *name, const struct property *properties, size_t count,
-                   struct error *error)
+static void compare(const struct property *properties, size_t count, board_difference differs, void *context)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         if (properties[i].wanted != properties[i].found)
-            return error_set(error, EINVAL,
-                             "device %u (%s) is not what the board describes: its %s is 0x%llx, the board has 0x%llx",
-                             number, name, properties[i].name, (unsigned long long)properties[i].found,
-                             (unsigned long long)properties[i].wanted);
-    }
-    return 0;
+            differs(context, properties[i].name, properties[i].wanted, properties[i].found);
 }
 
-static int match_bars(unsigned int number, const char *name, const struct board_device *wanted,
-                      const struct board_device *found, struct error *error)
+static void compare_bars(const struct board_device *wanted, const struct board_device *found, board_difference differs,
+                         void *context)
 {
+    static const char *const names[BOARD_BARS][4] = {
+#define BAR(n) {"BAR " #n " size", "BAR " #n " I/O bit", "BAR " #n " 64-bit type", "BAR " #n " prefetchable bit"}
+        BAR(0), BAR(1), BAR(2), BAR(3), BAR(4), BAR(5),
+#undef BAR
+    };
+
     for (unsigned int i = 0; i < BOARD_BARS; i++) {
         const struct board_bar *w = &wanted->bar[i], *f = &found->bar[i];
         const struct property properties[] = {
-            {"size", w->size, f->size},
-            {"I/O bit", w->io, f->io},
-            {"64-bit type", w->wide, f->wide},
-            {"prefetchable bit", w->prefetchable, f->prefetchable},
+            {names[i][0], w->size, f->size},
+            {names[i][1], w->io, f->io},
+            {names[i][2], w->wide, f->wide},
+            {names[i][3], w->prefetchable, f->prefetchable},
         };
 
-        if (compare(number, name, properties, sizeof(properties) / sizeof(properties[0]), error))
-            return error_prefix(error, "BAR %u", i);
+        compare(properties, sizeof(properties) / sizeof(properties[0]), differs, context);
     }
-    return 0;
 }
 
-static int match_device(unsigned int number, const char *name, const struct board_device *wanted,
-                        const struct board_device *found, struct error *error)
+void board_compare(const struct board_device *wanted, const struct board_device *found, board_difference differs,
+                   void *context)
 {
     const struct property properties[] = {
         {"vendor", wanted->vendor, found->vendor},
@@ -182,9 +180,27 @@ static int match_device(unsigned int number, const char *name, const struct boar
         {"PCI Express device capabilities", wanted->express.device_capabilities, found->express.device_capabilities},
     };
 
-    if (compare(number, name, properties, sizeof(properties) / sizeof(properties[0]), error))
-        return -1;
-    return match_bars(number, name, wanted, found, error);
+    compare(properties, sizeof(properties) / sizeof(properties[0]), differs, context);
+    compare_bars(wanted, found, differs, context);
+}
+
+/* One device's first difference, as an error. */
+struct mismatch {
+    unsigned int number;
+    const char *name;
+    bool found;
+    struct error *error;
+};
+
+static void refuse(void *context, const char *property, uint64_t wanted, uint64_t found)
+{
+    struct mismatch *mismatch = context;
+
+    if (!mismatch->found)
+        error_set(mismatch->error, EINVAL,
+                  "device %u (%s) is not what the board describes: its %s is 0x%llx, the board has 0x%llx",
+                  mismatch->number, mismatch->name, property, (unsigned long long)found, (unsigned long long)wanted);
+    mismatch->found = true;
 }
 
 int board_match(const struct board *board, struct vfio_device *const *devices, size_t count, struct error *error)
@@ -192,11 +208,13 @@ int board_match(const struct board *board, struct vfio_device *const *devices, s
     if (count != board->device_count)
         return error_set(error, EINVAL, "the board has %zu devices, %zu are given", board->device_count, count);
     for (unsigned int i = 0; i < count; i++) {
+        struct mismatch mismatch = {.number = i, .name = devices[i]->name, .error = error};
         struct board_device found;
 
         if (pci_probe(devices[i], &found, error))
             return error_prefix(error, "device %u", i);
-        if (match_device(i, devices[i]->name, &board->device[i], &found, error))
+        board_compare(&board->device[i], &found, refuse, &mismatch);
+        if (mismatch.found)
             return -1;
     }
     return 0;

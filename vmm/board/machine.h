@@ -140,6 +140,10 @@ int board_to_tree(const struct board *board, struct buffer *tree, struct error *
 int board_from_tree(const void *tree, size_t size, struct board *board, struct error *error);
 /* Do these devices fit the description, in order? The error names the property that differs. */
 int board_match(const struct board *board, struct vfio_device *const *devices, size_t count, struct error *error);
+/* What the guest sees of two devices and differs, a property at a time: board_match refuses the first. */
+typedef void (*board_difference)(void *context, const char *property, uint64_t wanted, uint64_t found);
+void board_compare(const struct board_device *wanted, const struct board_device *found, board_difference differs,
+                   void *context);
 /* The plan of the proof. queues, memory_size and window_size of the reference devices are read from their registers. */
 int board_plan(const struct board *board, struct vfio_device *const *devices, struct proof_plan *plan,
                struct error *error);

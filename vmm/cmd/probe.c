@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* stopcopy probe: what a device is and supports, and what is missing for migration. */
 #include <argp.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <linux/pci_regs.h>
@@ -13,10 +14,13 @@
 #include "vmm/cmd/device_facts.h"
 #include "vmm/cmd/device_spec.h"
 #include "vmm/cmd/host_facts.h"
+#include "vmm/cmd/probe_compare.h"
 #include "vmm/vfio/vfio_user.h"
 
 struct probe_options {
     const char *device;
+    const char *other; /* --compare: the destination, else NULL */
+    bool compare;
     const char *device_program;
     uint64_t timeout_ns;
     enum kernel_way way;
@@ -25,6 +29,7 @@ struct probe_options {
 
 enum {
     OPTION_JSON = 256,
+    OPTION_COMPARE,
     OPTION_DEVICE_PROGRAM,
     OPTION_TIMEOUT,
     OPTION_VFIO,
@@ -32,6 +37,7 @@ enum {
 
 static const struct argp_option options[] = {
     {"json", OPTION_JSON, NULL, 0, "Print a JSON object instead of text", 0},
+    {"compare", OPTION_COMPARE, NULL, 0, "Of two devices, say whether the first one's state can go to the second", 0},
     {"device-program", OPTION_DEVICE_PROGRAM, "FILE", 0, "The server of test devices (default: stopcopy-device)", 0},
     {"vfio", OPTION_VFIO, "group|cdev", 0, "The way to a device of the kernel's (default: cdev where there is one)", 0},
     {"timeout", OPTION_TIMEOUT, "TIME", 0, "How long the device may take for one answer (default: 5s)", 0},
@@ -47,6 +53,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     case OPTION_JSON:
         parsed->json = true;
         return 0;
+    case OPTION_COMPARE:
+        parsed->compare = true;
+        return 0;
     case OPTION_DEVICE_PROGRAM:
         parsed->device_program = argument;
         return 0;
@@ -59,13 +68,20 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
             argp_error(state, "%s", error.text);
         return 0;
     case ARGP_KEY_ARG:
+        if (parsed->other)
+            argp_error(state, "more than two devices");
         if (parsed->device)
-            argp_error(state, "one DEVICE only");
-        parsed->device = argument;
+            parsed->other = argument;
+        else
+            parsed->device = argument;
         return 0;
     case ARGP_KEY_END:
         if (!parsed->device)
             argp_error(state, "a DEVICE is missing");
+        if (parsed->compare && !parsed->other)
+            argp_error(state, "--compare takes two devices");
+        if (!parsed->compare && parsed->other)
+            argp_error(state, "one DEVICE only, or two with --compare");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -75,12 +91,13 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 static const struct argp argp = {
     .options = options,
     .parser = parse_option,
-    .args_doc = "DEVICE",
+    .args_doc = "DEVICE\n--compare DEVICE DEVICE",
     .doc = "Prints what a device is and supports, and what is missing for its migration.\v"
            "DEVICE is test[:KEY=VALUE,...], vfio-user:SOCKET or vfio:BDF. Nothing of the device is changed.\n\n"
            "Examples:\n"
            "  stopcopy probe test\n"
-           "  stopcopy probe vfio:0000:3b:00.2 --json",
+           "  stopcopy probe vfio:0000:3b:00.2 --json\n"
+           "  stopcopy probe --compare vfio:0000:3b:00.2 vfio:0000:3b:00.3",
 };
 
 static const char *yes(bool is_true)
@@ -338,6 +355,61 @@ out:
     return status;
 }
 
+/* The device is closed again: the two may be one. */
+static int collect_end(const struct probe_options *parsed, const char *text, struct compare_end *end)
+{
+    struct error error = ERROR_INIT;
+    struct opened_device opened;
+    struct device_spec spec;
+    int status = STATUS_INTACT;
+
+    if (device_spec_parse(text, &spec, &error) < 0)
+        return command_error("probe", &error);
+    spec.kernel.way = parsed->way;
+    if (device_open(&spec, parsed->device_program, parsed->timeout_ns, &opened, &error) < 0) {
+        status = command_error("probe", &error);
+    } else {
+        if (compare_collect(opened.device, end, &error) < 0)
+            status = command_error("probe", &error);
+        if (device_close(&opened, &error) < 0)
+            status = command_error("probe", &error);
+    }
+    device_spec_free(&spec);
+    return status;
+}
+
+static int compare(const struct probe_options *parsed)
+{
+    struct compare_end *ends = calloc(2, sizeof(*ends));
+    struct comparison *comparison = calloc(1, sizeof(*comparison));
+    struct error error = ERROR_INIT;
+    int status = STATUS_USAGE;
+
+    if (!ends || !comparison) {
+        error_set(&error, ENOMEM, "comparing two devices");
+        command_error("probe", &error);
+        goto out;
+    }
+    status = collect_end(parsed, parsed->device, &ends[0]);
+    if (status == STATUS_INTACT)
+        status = collect_end(parsed, parsed->other, &ends[1]);
+    if (status != STATUS_INTACT)
+        goto out;
+    compare_ends(&ends[0], &ends[1], comparison);
+    if (!parsed->json) {
+        compare_print_text(&ends[0], &ends[1], comparison);
+    } else if (compare_print_json(&ends[0], &ends[1], comparison) < 0) {
+        error_set(&error, ENOMEM, "writing the comparison as JSON");
+        status = command_error("probe", &error);
+        goto out;
+    }
+    status = comparison->reason_count ? STATUS_BROKEN : STATUS_INTACT;
+out:
+    free(ends);
+    free(comparison);
+    return status;
+}
+
 int cmd_probe(int argc, char **argv)
 {
     static char name[] = "stopcopy probe";
@@ -350,6 +422,8 @@ int cmd_probe(int argc, char **argv)
     argp_err_exit_status = STATUS_USAGE;
     if (argp_parse(&argp, argc, argv, 0, NULL, &parsed))
         return STATUS_USAGE;
+    if (parsed.compare)
+        return compare(&parsed);
     if (device_spec_parse(parsed.device, &spec, &error) < 0)
         return command_error("probe", &error);
     spec.kernel.way = parsed.way;

@@ -25,6 +25,25 @@ expect_json '.backend == "vfio-user" and .pci.vendor == 21315 and .vfio_user.sto
 expect_json '.migration.flags == 7 and .migration.state == "RUNNING" and .migration.data_size > 0' "$scratch/out"
 expect_json '.regions[2].size == 0 and .regions[7].size >= 256 and .missing == []' "$scratch/out"
 
+# compare STATUS NAME FILTER FROM TO: in words and as JSON, where the filter is true.
+compare() {
+    expect "$1" "$2" "$stopcopy" probe --compare "$4" "$5"
+    name=$2
+    expect "$1" "$2, as JSON" "$stopcopy" probe --compare --json "$4" "$5" && expect_json "$3" "$scratch/out"
+}
+compare 0 "two of a kind" '.possible and .reasons == [] and .differences == [] and .from == "test" and (.try | contains("load"))' test test
+expect 0 "two of a kind, in words" "$stopcopy" probe --compare test test
+expect_output '^test to test: yes'
+expect_output 'stopcopy state test save FILE && stopcopy state test load FILE'
+compare 0 "PRE_COPY at one end" '.differences == ["only the source has PRE_COPY: the way back is after the stop alone"]' "$all" test
+compare 1 "another BAR" '(.possible | not) and (.try | not) and ([.reasons[] | select(contains("BAR 2 size is 0x10000, and 0x20000"))] | length) == 1' \
+    test:window=64K test:window=128K
+compare 1 "another device" '(.reasons | length) > 3' test test:model=uart
+compare 1 "no migration at either end" '[.reasons[] | select(contains("has not the feature MIGRATION"))] | length == 2' \
+    test:features=none test:features=none
+expect 2 "one device to compare" "$stopcopy" probe --compare test
+expect_error "takes two devices" 2
+
 name="probe of a device without migration"
 expect 0 "$name" "$stopcopy" probe test:features=none
 expect_output 'missing: it cannot be migrated'
