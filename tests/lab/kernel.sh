@@ -75,6 +75,7 @@ configure() {
         { cat "$tree/config.log" >&2; fail "the kernel could not be configured"; }
     dropped=$(grep '^CONFIG_' "$tree/lab.config" | grep -v '# optional$' | grep -vxF -f "$tree/.config") || :
     [ -z "$dropped" ] || fail "$package does not take:" $dropped
+    touch "$tree/configured"
 }
 
 build() {
@@ -97,9 +98,9 @@ key=$({ cat "$tarball.version" "$lab/kernel.config"
 tree=$cache/kernel-$key
 if [ ! -f "$tree/done" ]; then
     [ -d "$source" ] || unpack
-    rm -rf "$tree"
-    mkdir "$tree"
-    configure
+    # What a run that was ended left behind is built on.
+    mkdir -p "$tree"
+    [ -f "$tree/configured" ] || configure
     build
     find "$tree" -name '*.o' ! -path '*/scripts/*' ! -path '*/tools/*' -delete
     touch "$tree/done"
