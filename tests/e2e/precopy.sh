@@ -33,6 +33,10 @@ precopy "no device"
 expect_json '.facts."precopy.bytes" > 1000000 and ([.phases[] | select(.name == "ram") | .bytes] | add) < .facts."precopy.bytes"'
 precopy "a device without PRE_COPY" --device test
 expect_json '[.devices[0].arcs[] | .from + ">" + .to] | index("RUNNING>PRE_COPY") | not'
+expect_json '.facts | has("precopy.info_version.0") | not'
+# What its log named was written by it, and no page that was not.
+expect_json '.facts | ."dirty_log.0.pages_named" > 0 and ."dirty_log.0.pages_changed" > 0 and
+    ."dirty_log.0.pages_changed" <= ."dirty_log.0.pages_named"'
 for count in 1 2; do
     set --
     i=0
@@ -44,6 +48,7 @@ for count in 1 2; do
     expect_json '[.devices[].arcs | map(.from + ">" + .to) | contains(["RUNNING>PRE_COPY", "PRE_COPY>PRE_COPY_P2P",
         "PRE_COPY_P2P>STOP_COPY", "RUNNING>RESUMING", "RESUMING>STOP"])] | all'
     expect_json '[.devices[].arcs | map(.from + ">" + .to) | index("RUNNING>RUNNING_P2P") | not] | all'
+    expect_json '.facts."precopy.info_version.0" == 2'
     # Every device is in its P2P state before any goes on.
     expect_json '([.devices[].arcs[] | select(.to == "PRE_COPY_P2P") | .start_ns + .ns] | max) <=
         ([.devices[].arcs[] | select(.to == "STOP_COPY") | .start_ns] | min)'

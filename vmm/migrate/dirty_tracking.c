@@ -2,6 +2,7 @@
 #include "vmm/migrate/dirty_tracking.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct error *of_device(struct dirty_tracking *tracking, size_t index, struct error *error)
@@ -21,7 +22,7 @@ int dirty_tracking_choose(struct dirty_tracking *tracking, struct error *error)
             of_device(tracking, i, error);
             return -1;
         }
-        tracking->named[i] = 0;
+        tracking->named[i] = tracking->changed[i] = 0;
         if (tracking->served[i] == DIRTY_LOG_NONE)
             event_note(tracking->set->log, "device %zu (%s): what it writes by DMA is not tracked (--dirty-log none)",
                        i, name);
@@ -57,7 +58,10 @@ static int start_devices(struct dirty_tracking *tracking, struct error *error)
     for (size_t i = 0; i < tracking->set->count; i++) {
         if (tracking->served[i] == DIRTY_LOG_NONE)
             continue;
+        if (page_set_init(&tracking->by_device[i], tracking->machine, error) < 0)
+            return -1;
         if (start_device(tracking, i, error) < 0) {
+            page_set_free(&tracking->by_device[i]);
             of_device(tracking, i, error);
             return -1;
         }
@@ -97,9 +101,10 @@ static int report(struct vfio_device *device, enum dirty_log log, const struct b
 }
 
 /* What one device's log names of one range joins the others', and is counted. */
-static int take_range(struct dirty_tracking *tracking, size_t index, const struct board_ram *ram, uint64_t *words,
+static int take_range(struct dirty_tracking *tracking, size_t index, unsigned int range, uint64_t *words,
                       struct error *error)
 {
+    const struct board_ram *ram = &machine_board(tracking->machine)->ram[range];
     struct vfio_device *device = tracking->set->device[index];
     uint64_t count = (ram->size / DEVICE_LOG_PAGE_SIZE + 63) / 64;
     uint64_t *named = calloc(count, sizeof(*named));
@@ -113,6 +118,8 @@ static int take_range(struct dirty_tracking *tracking, size_t index, const struc
     for (uint64_t i = 0; !status && i < count; i++) {
         tracking->named[index] += (unsigned int)__builtin_popcountll(named[i]);
         words[i] |= named[i];
+        if (tracking->started[index])
+            tracking->by_device[index].words[range][i] |= named[i];
     }
     free(named);
     return status;
@@ -123,7 +130,7 @@ static int take_device(struct dirty_tracking *tracking, size_t index, struct pag
     const struct board *board = machine_board(tracking->machine);
 
     for (unsigned int range = 0; range < board->ram_ranges; range++) {
-        if (take_range(tracking, index, &board->ram[range], pages->words[range], error) < 0) {
+        if (take_range(tracking, index, range, pages->words[range], error) < 0) {
             of_device(tracking, index, error);
             return -1;
         }
@@ -158,6 +165,36 @@ static int stop_device(struct dirty_tracking *tracking, size_t index, struct err
                                                       : device_log_stop(device, error);
 }
 
+void dirty_tracking_note_changed(struct dirty_tracking *tracking, unsigned int range, uint64_t page)
+{
+    for (size_t i = 0; i < tracking->set->count; i++)
+        if (tracking->started[i] && page_set_has(&tracking->by_device[i], range, page))
+            tracking->changed[i]++;
+}
+
+void dirty_tracking_note_sent(struct dirty_tracking *tracking)
+{
+    for (size_t i = 0; i < tracking->set->count; i++)
+        if (tracking->started[i])
+            page_set_clear(&tracking->by_device[i]);
+}
+
+/* Which log served, and how many of the pages that it named had changed: one that names all is of no use, and complete. */
+static void log_named(const struct dirty_tracking *tracking, size_t index)
+{
+    struct event_log *log = tracking->set->log;
+    char name[64];
+
+    event_note(log, "device %zu (%s): its dirty log was %s, and named %llu pages, of which %llu had changed", index,
+               tracking->set->device[index]->name,
+               tracking->served[index] == DIRTY_LOG_DEVICE ? "its own" : "the IOMMU's",
+               (unsigned long long)tracking->named[index], (unsigned long long)tracking->changed[index]);
+    snprintf(name, sizeof(name), "dirty_log.%zu.pages_named", index);
+    event_fact(log, name, tracking->named[index]);
+    snprintf(name, sizeof(name), "dirty_log.%zu.pages_changed", index);
+    event_fact(log, name, tracking->changed[index]);
+}
+
 void dirty_tracking_stop(struct dirty_tracking *tracking)
 {
     const struct board *board = machine_board(tracking->machine);
@@ -174,9 +211,8 @@ void dirty_tracking_stop(struct dirty_tracking *tracking)
             continue;
         if (stop_device(tracking, i, &error) < 0)
             event_error(tracking->set->log, of_device(tracking, i, &error));
-        event_note(tracking->set->log, "device %zu (%s): its dirty log was %s, and named %llu pages", i,
-                   tracking->set->device[i]->name, tracking->served[i] == DIRTY_LOG_DEVICE ? "its own" : "the IOMMU's",
-                   (unsigned long long)tracking->named[i]);
+        log_named(tracking, i);
+        page_set_free(&tracking->by_device[i]);
         tracking->started[i] = false;
     }
 }

@@ -19,8 +19,10 @@ struct dirty_tracking {
     bool chosen;         /* what served each device */
     enum dirty_log served[BOARD_DEVICES_MAX];
     uint64_t named[BOARD_DEVICES_MAX]; /* pages that the device's log named since the start, each taking by itself */
-    bool incomplete;                   /* a device has no log: everything that it can reach counts as written */
-    unsigned int ranges;               /* of RAM whose log was started in KVM */
+    struct page_set by_device[BOARD_DEVICES_MAX]; /* those that were not sent since */
+    uint64_t changed[BOARD_DEVICES_MAX];          /* of the pages named, those that were not as they were sent before */
+    bool incomplete;     /* a device has no log: everything that it can reach counts as written */
+    unsigned int ranges; /* of RAM whose log was started in KVM */
     bool started[BOARD_DEVICES_MAX];
 };
 
@@ -35,6 +37,11 @@ int dirty_tracking_start(struct dirty_tracking *tracking, struct error *error);
 
 /* Adds the pages written since the last taking; the first one adds every page. */
 int dirty_tracking_take(struct dirty_tracking *tracking, struct page_set *pages, struct error *error);
+
+/* A page is sent that is not as it was sent last: it counts for each device whose log named it. */
+void dirty_tracking_note_changed(struct dirty_tracking *tracking, unsigned int range, uint64_t page);
+/* What was taken is sent. */
+void dirty_tracking_note_sent(struct dirty_tracking *tracking);
 
 /* Stops all that were started, so that another migration can start them again; what cannot be stopped is a note. May be
  * called at any time, and again. */

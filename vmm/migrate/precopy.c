@@ -33,7 +33,16 @@ struct precopy {
     uint64_t session_bytes[BOARD_DEVICES_MAX];
     bool early_end_said[BOARD_DEVICES_MAX];
     bool nonsense_said[BOARD_DEVICES_MAX];
+    bool flags_known[BOARD_DEVICES_MAX];    /* those of PRECOPY_INFO are the device's: MIG_PRECOPY_INFOv2 */
+    unsigned int reinit[BOARD_DEVICES_MAX]; /* how often it had initial bytes anew */
 };
+
+static void note_changed(void *context, unsigned int range, uint64_t page)
+{
+    struct precopy *precopy = context;
+
+    dirty_tracking_note_changed(&precopy->tracking, range, page);
+}
 
 struct precopy *precopy_new(const struct precopy_config *config, struct error *error)
 {
@@ -59,6 +68,10 @@ struct precopy *precopy_new(const struct precopy_config *config, struct error *e
         (page_set_init(&precopy->dirty, config->machine, error) < 0 || ram_sender_prepare(config->ram, error) < 0)) {
         precopy_free(precopy);
         return NULL;
+    }
+    if (config->ram) {
+        config->ram->changed = note_changed;
+        config->ram->changed_context = precopy;
     }
     return precopy;
 }
@@ -112,6 +125,8 @@ static int start_devices(struct precopy *precopy, struct error *error)
 {
     struct device_set *set = precopy->config.set;
 
+    for (size_t i = 0; i < set->count; i++)
+        precopy->flags_known[i] = device_set_has_pre_copy(set, i) && migration_use_precopy_info_v2(set->device[i]);
     if (device_set_pre_copy(set, error) < 0)
         return -1;
     for (size_t i = 0; i < set->count; i++) {
@@ -157,6 +172,7 @@ static struct pending ask_pending(struct precopy *precopy, size_t index)
 
     if (precopy->session[index] && device->ops->session_precopy_info(precopy->session[index], &info, NULL) == 0) {
         pending.known = true;
+        precopy->reinit[index] += precopy->flags_known[index] && info.flags & VFIO_PRECOPY_INFO_REINIT;
         pending.initial = believe(precopy, index, info.initial_bytes, "initial bytes");
         pending.bytes = pending.initial + believe(precopy, index, info.dirty_bytes, "dirty bytes");
     }
@@ -236,6 +252,7 @@ static int do_round(struct precopy *precopy, struct error *error)
     if (config->ram && !precopy->tracking.incomplete && ram_send_pages(config->ram, &precopy->dirty, true, error) < 0)
         return -1;
     page_set_clear(&precopy->dirty);
+    dirty_tracking_note_sent(&precopy->tracking);
     sending = config->stream->send_ns - sending;
     devices_start = clock_now_ns();
     for (size_t i = 0; i < config->set->count; i++)
@@ -291,8 +308,26 @@ static bool converged(const struct precopy *precopy, const struct rest *rest)
     return !rest->initial && rest->ns - fixed <= precopy->config.limits.max_downtime_ns;
 }
 
+/* Initial bytes that came anew are in no estimate of before, and the rounds go on until they are sent. */
+static void log_devices(struct precopy *precopy)
+{
+    const struct device_set *set = precopy->config.set;
+    char name[64];
+
+    for (size_t i = 0; i < set->count; i++) {
+        if (!device_set_has_pre_copy(set, i))
+            continue;
+        snprintf(name, sizeof(name), "precopy.info_version.%zu", i);
+        event_fact(set->log, name, precopy->flags_known[i] ? 2 : 1);
+        if (precopy->reinit[i])
+            event_note(set->log, "device %zu (%s) had initial bytes anew %u times (VFIO_PRECOPY_INFO_REINIT)", i,
+                       set->device[i]->name, precopy->reinit[i]);
+    }
+}
+
 static void log_totals(struct precopy *precopy, uint64_t bytes, const struct rest *rest)
 {
+    log_devices(precopy);
     event_fact(precopy->config.set->log, "precopy.rounds", precopy->rounds);
     event_fact(precopy->config.set->log, "precopy.bytes", bytes);
     event_fact(precopy->config.set->log, "precopy.estimate_ns", rest->ns);

@@ -114,6 +114,17 @@ int ram_sender_prepare(struct ram_sender *sender, struct error *error)
     return page_set_init(&sender->sent, sender->machine, error);
 }
 
+static void note_digest(struct ram_sender *sender, unsigned int range, uint64_t page, uint64_t digest)
+{
+    uint64_t *known = sender->digest[range];
+
+    if (!known)
+        return;
+    if (sender->changed && known[page] != DIGEST_UNKNOWN && known[page] != digest)
+        sender->changed(sender->changed_context, range, page);
+    known[page] = digest;
+}
+
 /* One pass over RAM. */
 struct pass {
     struct ram_sender *sender;
@@ -137,9 +148,8 @@ static int send_data(struct pass *pass, const struct walk *walk, uint64_t start,
     sender->totals.bytes += end - start;
     for (uint64_t page = start / RAM_PAGE_SIZE; pass->only && page < end / RAM_PAGE_SIZE; page++) {
         page_set_add(&sender->sent, walk->range, page);
-        if (sender->digest[walk->range])
-            sender->digest[walk->range][page] =
-                XXH3_64bits((const uint8_t *)data + page * RAM_PAGE_SIZE - start, RAM_PAGE_SIZE);
+        note_digest(sender, walk->range, page,
+                    XXH3_64bits((const uint8_t *)data + page * RAM_PAGE_SIZE - start, RAM_PAGE_SIZE));
     }
     return 0;
 }
@@ -154,8 +164,7 @@ static int send_zero(struct pass *pass, const struct walk *walk, uint64_t start,
         return -1;
     for (uint64_t page = start / RAM_PAGE_SIZE; page < end / RAM_PAGE_SIZE; page++) {
         page_set_remove(&sender->sent, walk->range, page);
-        if (sender->digest[walk->range])
-            sender->digest[walk->range][page] = XXH3_64bits(zero_page, RAM_PAGE_SIZE);
+        note_digest(sender, walk->range, page, XXH3_64bits(zero_page, RAM_PAGE_SIZE));
     }
     return 0;
 }

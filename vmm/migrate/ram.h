@@ -27,6 +27,9 @@ struct ram_sender {
     struct page_set sent; /* pages that hold data at the destination */
     /* Of each page as it was sent last, so that a page that changed behind every dirty log shows. */
     uint64_t *digest[BOARD_RAM_RANGES_MAX];
+    /* Hears of each page that is sent and is not as it was sent last. NULL: nobody does. */
+    void (*changed)(void *context, unsigned int range, uint64_t page);
+    void *changed_context;
 };
 
 void ram_sender_init(struct ram_sender *sender, struct machine *machine, struct stream *stream, uint64_t timeout_ns);

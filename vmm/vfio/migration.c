@@ -40,6 +40,12 @@ int migration_set_state(struct vfio_device *device, unsigned int state, struct e
                                 sizeof(mig_state), error);
 }
 
+bool migration_use_precopy_info_v2(struct vfio_device *device)
+{
+    return device->ops->feature(device, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2, NULL, 0,
+                                NULL) == 0;
+}
+
 int migration_get_data_size(struct vfio_device *device, uint64_t *bytes, struct error *error)
 {
     struct vfio_device_feature_mig_data_size size = {.stop_copy_length = 0};

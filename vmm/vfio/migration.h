@@ -19,6 +19,13 @@ int migration_set_state(struct vfio_device *device, unsigned int state, struct e
 int migration_get_data_size(struct vfio_device *device, uint64_t *bytes, struct error *error);
 
 /*
+ * VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2: from here on the flags of VFIO_MIG_GET_PRECOPY_INFO are the device's, and it says by
+ * VFIO_PRECOPY_INFO_REINIT that it has initial bytes anew. Returns false where the device has not the feature: its flags say
+ * nothing then.
+ */
+bool migration_use_precopy_info_v2(struct vfio_device *device);
+
+/*
  * Reads to the end of the session's stream, and gives each piece to sink (which returns 0, or -1 with error). Rules:
  * "device/no-answer", "device/read-failed", "device/enomsg-in-stop-copy", "device/data-after-end".
  */
