@@ -5,6 +5,9 @@
 
 #include "lib/fault_table.h"
 
+#define BUFFERS_START (2ull << 20)
+#define BUFFERS_SIZE (4ull << 20)
+
 static const char *const names[VMM_FAULTS] = {
     [VMM_PAGE_NOT_SENT] = "page-not-sent",
     [VMM_REGISTER_CHANGED] = "register-changed",
@@ -48,6 +51,11 @@ int fault_parse(const char *text, struct fault_plan *plan, struct error *error)
 
 uint64_t fault_page(const struct fault_plan *plan, uint64_t size)
 {
-    /* Where the guest's image and its buffers are: a page of the progress area at the top would stop the run itself. */
-    return (plan->seed * 0x9e3779b97f4a7c15ull) % (size / 8) & ~(uint64_t)4095;
+    /*
+     * Among the guest's buffers, which follow its image: a page of its code, its stacks or, at the top, the progress area would
+     * stop the run itself.
+     */
+    uint64_t offset = plan->seed * 0x9e3779b97f4a7c15ull & ~(uint64_t)4095;
+
+    return size < BUFFERS_START + BUFFERS_SIZE ? 0 : BUFFERS_START + offset % BUFFERS_SIZE;
 }
