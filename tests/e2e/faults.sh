@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Every fault that `stopcopy faults` lists is found, by the finding that it promises there, with the exit status that it
 # promises, and without any finding that does not follow from it. FAULTS="a b" tries these alone, SEEDS="1 2" with these
-# seeds, FAULT_SEEDS=20 (or --seeds 20) with those from 1 to 20. Two rows go at once: they share nothing but the machine.
+# seeds, FAULT_SEEDS=20 (or --seeds 20) with those from 1 to 20. FAULT_JOBS rows (2) go at once: they share nothing but the
+# machine.
 . "${top_srcdir:-.}/tests/e2e/lib.sh"
 require_kvm
 require_program jq
@@ -79,9 +80,8 @@ for seed in ${SEEDS:-1}; do
             ;;
         esac
         index=$((index + 1))
-        # Two at once.
         set -- ${pids:-}
-        [ $# -lt 2 ] || { wait "$1"; shift; pids=$*; }
+        [ $# -lt "${FAULT_JOBS:-2}" ] || { wait "$1"; shift; pids=$*; }
     done
 done
 wait
