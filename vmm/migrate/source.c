@@ -135,6 +135,9 @@ static int pause_vcpus(struct source *source, struct error *error)
         nanosleep(&moment, NULL);
     }
     event_phase(config->log, "pause", source->pause_start_ns, clock_now_ns(), 0);
+    /* It may have come to its end while it was on its way here. */
+    if (config->attend && config->attend(config->attend_context, error) < 0)
+        return -1;
     if (pauses > 1)
         event_note(config->log, "the vCPUs were paused %u times, for an instant with every device at work", pauses);
     return 0;
