@@ -8,8 +8,6 @@ require_program jq
 expect 2 "no command" "$stopcopy"
 expect 2 "unknown command" "$stopcopy" frobnicate
 expect_error "there is no command 'frobnicate'"
-expect 2 "not built yet" "$stopcopy" bringup
-expect_error "not built yet"
 expect 2 "unknown option" "$stopcopy" run --frobnicate
 expect 2 "no memory" "$stopcopy" run --memory 0
 expect_error "memory"
