@@ -50,7 +50,7 @@ libdevices_a_SOURCES = \
 	devices/server/negotiate.c \
 	devices/server/server.c devices/server/server.h \
 	devices/server/transport.c devices/server/transport.h
-DEVICES_LIBS = libdevices.a libcommon.a $(JANSSON_LIBS) $(ISAL_LIBS) -lm
+DEVICES_LIBS = libdevices.a libcommon.a $(JANSSON_LIBS) $(ISAL_LIBS) $(SECCOMP_LIBS) -lm
 
 bin_PROGRAMS += stopcopy-device
 stopcopy_device_SOURCES = devices/main.c

@@ -34,6 +34,7 @@ enum {
     KEY_DIRTY_RATE,
     KEY_FAULT,
     KEY_ONCE,
+    KEY_NO_SANDBOX,
     KEY_LIST,
     KEY_LIST_FAULTS
 };
@@ -60,6 +61,7 @@ static const struct argp_option options[] = {
     {"features", KEY_FEATURES, "LIST", 0, "migration: stop-copy, +p2p, +pre-copy, or none (stop-copy+p2p)", 2},
     {"dirty-rate", KEY_DIRTY_RATE, "SIZE", 0, "internal state that changes by itself, a second (0)", 2},
     {"fault", KEY_FAULT, "NAME[,KEY=VALUE]", 0, "put a fault in; may be given more than once", 3},
+    {"no-sandbox", KEY_NO_SANDBOX, NULL, 0, "leave this process all system calls, not only those that it needs", 3},
     {"list", KEY_LIST, NULL, 0, "list the models and end", 4},
     {"list-faults", KEY_LIST_FAULTS, NULL, 0, "list the faults and end", 4},
     {0},
@@ -165,6 +167,9 @@ static int take_option(int key, char *text, struct arguments *arguments, struct 
         return parse_fault(text, server, error);
     case KEY_ONCE:
         server->once = true;
+        return 0;
+    case KEY_NO_SANDBOX:
+        server->no_sandbox = true;
         return 0;
     case KEY_LIST:
         arguments->list = true;

@@ -229,7 +229,7 @@ uint64_t io_eventfd_count(int fd)
     snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
     file = fopen(name, "re");
     if (!file)
-        return 0;
+        return io_readable(fd);
     while (fgets(line, sizeof(line), file)) {
         if (sscanf(line, "eventfd-count: %llx", &count) == 1)
             break;

@@ -56,7 +56,8 @@ void io_raise_descriptor_limit(void);
 /* Closes *fd where it is not -1, and sets it to -1. */
 void io_close(int *fd);
 
-/* The count of an eventfd, which stays as it is (/proc/self/fdinfo); 0 where it cannot be told. For messages. */
+/* The count of an eventfd, which stays as it is (/proc/self/fdinfo); where that cannot be read, whether it is over 0. For
+ * messages. */
 uint64_t io_eventfd_count(int fd);
 
 #endif

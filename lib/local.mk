@@ -8,4 +8,12 @@ libcommon_a_SOURCES = \
 	lib/fault_table.c lib/fault_table.h \
 	lib/io.c lib/io.h \
 	lib/migration_state.c \
-	lib/options.c lib/options.h
+	lib/options.c lib/options.h \
+	lib/sandbox.h
+if HAVE_SECCOMP
+libcommon_a_SOURCES += lib/sandbox.c lib/sandbox_table.c lib/sandbox_table.h
+EXTRA_DIST += lib/sandbox_absent.c
+else
+libcommon_a_SOURCES += lib/sandbox_absent.c
+EXTRA_DIST += lib/sandbox.c lib/sandbox_table.c lib/sandbox_table.h
+endif

@@ -3,7 +3,7 @@
 noinst_LIBRARIES += libvmm.a
 libvmm_a_SOURCES =
 libvmm_a_CFLAGS = $(AM_CFLAGS)
-VMM_LIBS = libvmm.a libcommon.a $(JANSSON_LIBS) $(XXHASH_LIBS) $(ISAL_LIBS) $(YAML_LIBS) $(FDT_LIBS) $(GNUTLS_LIBS) -lm
+VMM_LIBS = libvmm.a libcommon.a $(JANSSON_LIBS) $(XXHASH_LIBS) $(ISAL_LIBS) $(YAML_LIBS) $(FDT_LIBS) $(GNUTLS_LIBS) $(SECCOMP_LIBS) -lm
 
 include vmm/kvm/local.mk
 include vmm/board/local.mk

@@ -17,6 +17,7 @@
 #include "devices/server/connection.h"
 #include "devices/server/guard.h"
 #include "lib/io.h"
+#include "lib/sandbox.h"
 
 #define BACKLOG 8
 
@@ -179,6 +180,16 @@ static int try_device(const struct server_options *options, struct error *error)
     return device ? 0 : -1;
 }
 
+/* Everything is open that a device and its clients need: what they send is read from here on. */
+static int enter_sandbox(const struct server_options *options, struct error *error)
+{
+    const char *why;
+
+    if (options->no_sandbox || !sandbox_possible(&why))
+        return 0;
+    return sandbox_enter(SANDBOX_SERVER | (options->path ? SANDBOX_LISTENS : 0), NULL, 0, error);
+}
+
 int server_run(const struct server_options *options, struct error *error)
 {
     int stop_fd, listener, result;
@@ -190,7 +201,7 @@ int server_run(const struct server_options *options, struct error *error)
         return -1;
     guard_install();
     if (!options->path) {
-        result = serve_client(options, options->fd, stop_fd, error);
+        result = enter_sandbox(options, error) < 0 ? -1 : serve_client(options, options->fd, stop_fd, error);
         close(stop_fd);
         return result;
     }
@@ -199,9 +210,11 @@ int server_run(const struct server_options *options, struct error *error)
         close(stop_fd);
         return -1;
     }
-    if (options->listening)
+    result = enter_sandbox(options, error);
+    if (result == 0 && options->listening)
         options->listening(options->path);
-    result = serve_clients(options, listener, stop_fd, error);
+    if (result == 0)
+        result = serve_clients(options, listener, stop_fd, error);
     unlink(options->path);
     close(listener);
     close(stop_fd);

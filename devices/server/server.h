@@ -13,6 +13,7 @@ struct server_options {
     const char *path; /* NULL: fd */
     int fd;
     bool once;
+    bool no_sandbox; /* else the process is held to the system calls that it needs (lib/sandbox.h), where it can be */
     struct device_options device;
     struct fault_request faults[FAULTS_MAX];
     size_t fault_count;

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-check_PROGRAMS += tests/e2e/stream-proxy tests/e2e/socket-pair tests/e2e/hurt-pair tests/e2e/tcp
+check_PROGRAMS += tests/e2e/stream-proxy tests/e2e/socket-pair tests/e2e/hurt-pair tests/e2e/tcp tests/e2e/inject
 tests_e2e_stream_proxy_SOURCES = tests/e2e/stream-proxy.c
 tests_e2e_socket_pair_SOURCES = tests/e2e/socket-pair.c
+tests_e2e_inject_SOURCES = tests/e2e/inject.c
 tests_e2e_tcp_SOURCES = tests/e2e/tcp.c
 tests_e2e_hurt_pair_SOURCES = tests/e2e/hurt-pair.c
 
@@ -30,6 +31,7 @@ E2E_TESTS = \
 	tests/e2e/readme.sh \
 	tests/e2e/repeat.sh \
 	tests/e2e/same-device.sh \
+	tests/e2e/sandbox.sh \
 	tests/e2e/saved.sh \
 	tests/e2e/share.sh \
 	tests/e2e/state.sh \

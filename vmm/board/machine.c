@@ -149,6 +149,7 @@ static int make_vm(struct machine *machine, struct error *error)
                 .port_write = port_write,
                 .vcpu_failed = vcpu_failed},
         .bus_context = machine,
+        .kvm_fd = machine->board.kvm_fd,
     };
 
     machine->vm = vm_new(&config, error);

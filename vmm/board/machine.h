@@ -106,6 +106,7 @@ struct board {
     struct board_ram ram[BOARD_RAM_RANGES_MAX];
     struct board_ram window64;
     uint64_t progress; /* guest physical address of the progress area */
+    int kvm_fd;        /* of this host, as in struct vm_config; no part of the description */
     struct vm_features features;
     struct board_wishes wishes;
     size_t device_count;

@@ -94,7 +94,7 @@ static void show_console(json_t *events)
 }
 
 enum status conclude(const struct options *options, struct event_log *log, struct snapshot_store *store,
-                     enum status status)
+                     struct report_writer *writer, enum status status)
 {
     struct error error = ERROR_INIT;
     json_t *events, *report;
@@ -122,7 +122,7 @@ enum status conclude(const struct options *options, struct event_log *log, struc
     if (keep_save(&options->keep, report, events, &error) < 0)
         fprintf(stderr, "stopcopy: %s\n", error.text);
     for (size_t i = 0; i < options->report_count; i++) {
-        if (report_write(report, &options->report[i], &error) == 0)
+        if (report_writer_write(writer, options, i, report, &error) == 0)
             continue;
         fprintf(stderr, "stopcopy: %s\n", error.text);
         status = status ? status : STATUS_USAGE;

@@ -5,6 +5,7 @@
 
 #include "vmm/cmd/cmd.h"
 #include "vmm/cmd/options.h"
+#include "vmm/cmd/report_writer.h"
 #include "vmm/cmd/snapshot_store.h"
 #include "vmm/report/event_log.h"
 
@@ -15,10 +16,10 @@ void log_manifest(struct event_log *log, int argc, char **argv, uint64_t seed);
 int keep_begin(struct options *options, struct kernel_log *kernel_log, struct error *error);
 
 /*
- * status: what the processes made of it. What is wrong on the way (a report that cannot be written) is said on standard
+ * status: what the processes made of it. writer: who writes the reports' files. What is wrong on the way (a report that cannot be written) is said on standard
  * error.
  */
 enum status conclude(const struct options *options, struct event_log *log, struct snapshot_store *store,
-                     enum status status);
+                     struct report_writer *writer, enum status status);
 
 #endif

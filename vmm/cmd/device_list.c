@@ -70,6 +70,7 @@ static int open_one(struct device_list *list, const struct options *options, con
     chosen = other_side && spec.to ? spec.to : &spec;
     chosen->kernel.way = options->way;
     chosen->kernel.peers_reach = options->device_count > 1 && !options->no_p2p;
+    chosen->no_sandbox = options->no_sandbox;
     chosen->logged = options->uapi_log != NULL;
     chosen->log_fd = options->uapi_log_fd;
     chosen->log_side = other_side ? "destination" : "source";

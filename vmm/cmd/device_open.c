@@ -76,6 +76,8 @@ static void make_arguments(const struct device_spec *spec, const char *program, 
         add(arguments, "--features", features_text(spec->features.value));
     for (unsigned int i = 0; i < spec->fault_count; i++)
         add(arguments, "--fault", spec->faults[i]);
+    if (spec->no_sandbox)
+        arguments->list[arguments->count++] = (char *)"--no-sandbox";
 }
 
 /* The program beside the one that runs, PROGRAM_NAME (to be looked for in PATH) where there is none. */

@@ -55,6 +55,7 @@ struct device_spec {
     char faults[DEVICE_FAULTS_MAX][128]; /* "NAME[,KEY=VALUE...]" */
     unsigned int fault_count;
 
+    bool no_sandbox;     /* test: its server is not held to the system calls that it needs */
     bool dma_by_message; /* test, vfio-user */
 
     struct kernel_options kernel; /* vfio */

@@ -25,6 +25,7 @@ libvmm_a_SOURCES += \
 	vmm/cmd/replay.c \
 	vmm/cmd/replay_device.c vmm/cmd/replay_device.h \
 	vmm/cmd/replay_import.c vmm/cmd/replay_import.h \
+	vmm/cmd/report_writer.c vmm/cmd/report_writer.h \
 	vmm/cmd/run.c \
 	vmm/cmd/snapshot_store.c vmm/cmd/snapshot_store.h \
 	vmm/cmd/state.c \
@@ -34,7 +35,8 @@ libvmm_a_SOURCES += \
 	vmm/cmd/step_actions.c vmm/cmd/step_actions.h \
 	vmm/cmd/suite.c \
 	vmm/cmd/user_command.c vmm/cmd/user_command.h \
-	vmm/cmd/vmm_process.c vmm/cmd/vmm_process.h
+	vmm/cmd/vmm_process.c vmm/cmd/vmm_process.h \
+	vmm/cmd/vmm_sandbox.c vmm/cmd/vmm_sandbox.h
 
 bin_PROGRAMS += stopcopy
 stopcopy_SOURCES = vmm/cmd/main.c

@@ -48,13 +48,13 @@ struct chain {
     struct finding_commands on_finding;
     struct step_process *processes; /* shared with all VMM processes */
     struct child child[CHILDREN_MAX];
-    unsigned int started; /* processes so far, of repeat + 1 */
-    unsigned int running; /* of these */
+    unsigned int started;                        /* processes so far, of repeat + 1 */
+    unsigned int running;                        /* of these */
     struct tls_credentials *receiving, *sending; /* NULL: the stream is plain */
-    int next_from;        /* the receiving end for the next process, or the file that the guest is saved in */
+    int next_from;            /* the receiving end for the next process, or the file that the guest is saved in */
     struct channel_file file; /* --same-device: of the process that is being started */
-    bool broken;          /* a process ended otherwise than by passing the guest on: no more are started */
-    bool silenced;        /* processes that said nothing were ended once */
+    bool broken;              /* a process ended otherwise than by passing the guest on: no more are started */
+    bool silenced;            /* processes that said nothing were ended once */
     enum status status;
     /* Of the processes that failed the first in the chain: what the others say, status and text, follows from it. */
     unsigned int failed_number;
@@ -487,7 +487,8 @@ int cmd_migrate(int argc, char **argv)
         fprintf(stderr, "stopcopy: %s\n", chain.failure);
     kernel_log_collect(&chain.kernel_log, chain.log);
     kernel_log_close(&chain.kernel_log);
-    status = (int)conclude(&chain.options, chain.log, &chain.store, chain.status);
+    status =
+        (int)conclude(&chain.options, chain.log, &chain.store, &(struct report_writer){.socket = -1}, chain.status);
     keep_close(&chain.options.keep, &chain.kernel_log);
     finding_commands_close(&chain.on_finding);
     if (chain.processes)

@@ -64,6 +64,7 @@ enum key {
     KEY_TLS_X509,
     KEY_TLS_PEER,
     KEY_INSECURE,
+    KEY_NO_SANDBOX,
     KEY_TO,
     KEY_FROM,
 };
@@ -170,6 +171,9 @@ static const struct known_option known[] = {
      {"command-limit", KEY_COMMAND_LIMIT, "TIME", 0, "longest time of a command at a step or a finding (10s)", 3}},
     {OPTIONS_TRANSFER, {"hold-limit", KEY_HOLD_LIMIT, "TIME", 0, "longest time to hold at a step (10min)", 3}},
     {OPTIONS_TRANSFER, {"list-steps", KEY_LIST_STEPS, NULL, 0, "list the steps, and do nothing", 3}},
+    {0,
+     {"no-sandbox", KEY_NO_SANDBOX, NULL, 0,
+      "leave the VMM and test devices all system calls, not only those that they need (docs/security.md)", 4}},
     {OPTIONS_TRANSFER,
      {"timeout", KEY_TIMEOUT, "TIME", 0, "limit of each wait for the other end or the guest (60s)", 4}},
     {0, {"message-timeout", KEY_MESSAGE_TIMEOUT, "TIME", 0, "limit of each answer of a device (20s)", 4}},
@@ -407,6 +411,9 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
         return 0;
     case KEY_TLS_PEER:
         options->tls.peer = text;
+        return 0;
+    case KEY_NO_SANDBOX:
+        options->no_sandbox = true;
         return 0;
     case KEY_INSECURE:
         options->insecure = true;

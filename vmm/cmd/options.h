@@ -43,7 +43,8 @@ struct options {
     bool same_device;         /* migrate: save the guest, close its devices, open them again, load it */
     const char *channel;      /* source, dest: --to, --from */
     struct tls_options tls;   /* of the stream */
-    bool insecure;            /* TCP beyond this host without TLS */
+    bool no_sandbox;
+    bool insecure; /* TCP beyond this host without TLS */
     uint64_t timeout_ns;
     uint64_t message_timeout_ns;
     uint64_t arc_timeout_ns;

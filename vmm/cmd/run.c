@@ -7,8 +7,10 @@
 
 #include "lib/io.h"
 #include "vmm/cmd/conclude.h"
+#include "vmm/cmd/report_writer.h"
 #include "vmm/cmd/stream_security.h"
 #include "vmm/cmd/vmm_process.h"
+#include "vmm/cmd/vmm_sandbox.h"
 #include "vmm/report/kernel_log.h"
 
 struct one_process {
@@ -18,6 +20,7 @@ struct one_process {
     struct kernel_log kernel_log;
     struct proof_plan plan;
     struct finding_commands on_finding;
+    struct report_writer writer;
     struct tls_credentials *tls; /* NULL: the stream is plain */
     struct step_process processes[STEP_PROCESSES];
     struct error error;
@@ -26,6 +29,8 @@ struct one_process {
 static int begin(struct one_process *one, const char *role, const struct event_expectation *expectation, int argc,
                  char **argv)
 {
+    if (!vmm_sandbox_off(&one->options) && report_writer_open(&one->writer, &one->options, &one->error) < 0)
+        return -1;
     one->log = event_log_new(role, -1);
     if (!one->log) {
         error_set(&one->error, ENOMEM, "stopcopy %s", role);
@@ -73,7 +78,7 @@ static enum status complete(struct one_process *one, struct vmm_process_config *
     if (status != STATUS_INTACT)
         fprintf(stderr, "stopcopy: %s\n", one->error.text);
     kernel_log_collect(&one->kernel_log, one->log);
-    return conclude(&one->options, one->log, &one->store, status);
+    return conclude(&one->options, one->log, &one->store, &one->writer, status);
 }
 
 static enum status end(struct one_process *one, enum status status)
@@ -83,6 +88,7 @@ static enum status end(struct one_process *one, enum status status)
     event_log_free(one->log);
     snapshot_store_close(&one->store);
     kernel_log_close(&one->kernel_log);
+    report_writer_close(&one->writer);
     tls_credentials_free(one->tls);
     return status;
 }
@@ -95,7 +101,7 @@ static enum status could_not(struct one_process *one, enum status status)
 
 int cmd_run(int argc, char **argv)
 {
-    struct one_process one = {.store = {.fd = -1}, .kernel_log = {.fd = -1}};
+    struct one_process one = {.store = {.fd = -1}, .kernel_log = {.fd = -1}, .writer = {.socket = -1}};
     struct vmm_process_config config = {.from = -1, .to = -1, .alive = -1};
     struct event_expectation expectation = {.guest = true};
     int status = options_parse(argc, argv, OPTIONS_GUEST,
@@ -148,7 +154,7 @@ static int open_receiving(struct one_process *one, struct vmm_process_config *co
 
 int cmd_source(int argc, char **argv)
 {
-    struct one_process one = {.store = {.fd = -1}, .kernel_log = {.fd = -1}};
+    struct one_process one = {.store = {.fd = -1}, .kernel_log = {.fd = -1}, .writer = {.socket = -1}};
     struct vmm_process_config config = {.from = -1, .alive = -1};
     /* What became of the guest's work is seen where it ends: the destination proves it. */
     struct event_expectation expectation = {.migrations = 1};
@@ -183,7 +189,7 @@ int cmd_source(int argc, char **argv)
 
 int cmd_dest(int argc, char **argv)
 {
-    struct one_process one = {.store = {.fd = -1}, .kernel_log = {.fd = -1}};
+    struct one_process one = {.store = {.fd = -1}, .kernel_log = {.fd = -1}, .writer = {.socket = -1}};
     struct vmm_process_config config = {.from = -1, .to = -1, .alive = -1, .other_side = true, .merge_log = true};
     struct event_expectation expectation = {.guest = true, .migrations = 1};
     struct channel_address address;

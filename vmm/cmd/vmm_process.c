@@ -13,9 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "vmm/cmd/device_list.h"
 #include "vmm/cmd/device_work.h"
 #include "vmm/cmd/image.h"
+#include "vmm/cmd/vmm_sandbox.h"
 
 /* How often the progress area is looked at: it costs the guest nothing. */
 #define PROGRESS_PERIOD_MS 2u
@@ -31,6 +33,8 @@ struct vmm_process {
     const struct vmm_process_config *config;
     struct device_list devices;
     struct machine *machine;
+    int kvm_fd; /* for the machine that is to come; 0: none */
+    uint8_t boot_id[BOOT_ID_SIZE];
     struct source *source; /* where the guest is to be sent on */
     unsigned int leg;      /* of the migration that brought the guest here, or will take it away from where it booted */
     unsigned int log_leg;  /* that events belong to now */
@@ -205,6 +209,8 @@ static enum handover_outcome receive(struct vmm_process *process, struct error *
                                                     .fd = config->from,
                                                     .peer = config->from_name,
                                                     .tls = config->from_tls,
+                                                    .boot_id = process->boot_id,
+                                                    .kvm_fd = process->kvm_fd,
                                                     .saved = config->from_saved,
                                                     .devices = process->devices.device,
                                                     .device_count = process->devices.count,
@@ -430,6 +436,7 @@ static int prepare_source(struct vmm_process *process, struct error *error)
                                           .fd = config->to,
                                           .peer = config->to_name,
                                           .tls = config->to_tls,
+                                          .boot_id = process->boot_id,
                                           .file = config->to_file,
                                           .share_ram = options->share_ram,
                                           .stopped = process->now,
@@ -518,6 +525,20 @@ static const struct error *error_in_file(const struct vmm_process_config *config
     return error;
 }
 
+/* What is to be opened for the guest is open then. */
+static int enter_sandbox(struct vmm_process *process, struct error *error)
+{
+    const struct vmm_process_config *config = process->config;
+
+    handover_read_boot_id(process->boot_id);
+    if (config->from >= 0) {
+        process->kvm_fd = vm_open_kvm(error);
+        if (process->kvm_fd < 0)
+            return -1;
+    }
+    return vmm_sandbox_enter(config->options, &process->devices, config->to_file != NULL, config->log, error);
+}
+
 static enum status run_process(struct vmm_process *process, struct error *error)
 {
     const struct vmm_process_config *config = process->config;
@@ -534,6 +555,10 @@ static enum status run_process(struct vmm_process *process, struct error *error)
     }
     list_process(process);
     if (config->from >= 0) {
+        if (enter_sandbox(process, error) < 0) {
+            refuse(config, error);
+            return fail(process, "source", cannot_start(error), error);
+        }
         switch (receive(process, error)) {
         case HANDOVER_DONE:
             break;
@@ -547,7 +572,7 @@ static enum status run_process(struct vmm_process *process, struct error *error)
         default:
             return fail(process, "none", STATUS_NO_GUEST, error);
         }
-    } else if (boot(process, error) < 0) {
+    } else if (boot(process, error) < 0 || enter_sandbox(process, error) < 0) {
         return fail(process, "none", cannot_start(error), error);
     }
     if (config->to >= 0 && prepare_source(process, error) < 0) {
@@ -573,18 +598,17 @@ static enum status run_process(struct vmm_process *process, struct error *error)
     return finish_guest(process, error);
 }
 
-/* The descriptors that this process has open, and -1 where that cannot be told. */
-static int count_descriptors(void)
+/* The descriptors that this process has open, with the directory's own, and -1 where that cannot be told. */
+static int count_descriptors(DIR *directory)
 {
-    DIR *directory = opendir("/proc/self/fd");
-    int count = -1;
+    int count = -2;
 
     if (!directory)
         return -1;
-    /* Without ".", ".." and the directory itself. */
-    for (count = -3; readdir(directory);)
+    rewinddir(directory);
+    /* Without "." and "..". */
+    while (readdir(directory))
         count++;
-    closedir(directory);
     return count;
 }
 
@@ -604,7 +628,9 @@ enum status vmm_process_run(const struct vmm_process_config *config, struct erro
 {
     struct vmm_process process = {.config = config, .leg = config->leg, .log_leg = config->leg};
     enum status status = STATUS_NO_GUEST;
-    int descriptors = count_descriptors() - is_open(config->from) - is_open(config->to);
+    /* Kept open: in the sandbox it could not be opened again. */
+    DIR *directory = opendir("/proc/self/fd");
+    int descriptors = count_descriptors(directory) - is_open(config->from) - is_open(config->to);
 
     process.start = calloc(1, sizeof(*process.start));
     process.now = calloc(1, sizeof(*process.now));
@@ -622,7 +648,12 @@ out:
     step_actions_close(&process.steps);
     machine_free(process.machine);
     device_list_close(&process.devices, config->log);
-    judge_descriptors(config->log, descriptors, count_descriptors() - is_open(config->from) - is_open(config->to));
+    if (process.kvm_fd > 0)
+        io_close(&process.kvm_fd);
+    judge_descriptors(config->log, descriptors,
+                      count_descriptors(directory) - is_open(config->from) - is_open(config->to));
+    if (directory)
+        closedir(directory);
     free(process.start);
     free(process.now);
     return status;

@@ -14,7 +14,7 @@ struct need {
     const char *name;
 };
 
-static int open_kvm(struct error *error)
+int vm_open_kvm(struct error *error)
 {
     int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
@@ -113,7 +113,13 @@ static int build(struct vm *vm, struct error *error)
 {
     int run_size;
 
-    vm->kvm_fd = open_kvm(error);
+    if (vm->config.kvm_fd > 0) {
+        vm->kvm_fd = fcntl(vm->config.kvm_fd, F_DUPFD_CLOEXEC, 3);
+        if (vm->kvm_fd < 0)
+            error_set(error, errno, "/dev/kvm");
+    } else {
+        vm->kvm_fd = vm_open_kvm(error);
+    }
     if (vm->kvm_fd < 0 || create_vm(vm, error) < 0)
         return -1;
     run_size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);

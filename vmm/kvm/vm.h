@@ -38,6 +38,7 @@ struct vm_config {
     enum vm_irqchip irqchip;
     struct vm_bus_ops bus;
     void *bus_context;
+    int kvm_fd; /* /dev/kvm where it is open already: stays the caller's. 0: it is opened */
 };
 
 /* What the guest may use, found out by trying: for the board's description. */
@@ -48,6 +49,9 @@ struct vm_features {
     uint64_t apic_timer_hz;
     unsigned int physical_address_bits;
 };
+
+/* /dev/kvm; errors as for vm_new. Returns the descriptor. */
+int vm_open_kvm(struct error *error);
 
 /* Opens /dev/kvm and makes a VM with its vCPUs, not yet running. errno ENOENT, EACCES, ... where this host cannot: the
  * caller answers with status 77. */

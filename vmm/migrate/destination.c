@@ -76,6 +76,7 @@ struct destination *destination_new(const struct destination_config *config, str
     for (size_t i = 0; i < config->device_count; i++)
         destination->device[i].cut = fault_is_on(config->faults, VMM_WRITE_NOT_CONTINUED);
     stream_open(&destination->stream, config->fd, config->peer);
+    destination->stream.boot_id = config->boot_id;
     destination->stream.hold_s = config->steps ? config->steps->hold_s : 0;
     return destination;
 }
@@ -186,7 +187,7 @@ static void take_saved_clock(struct destination *destination, const struct hando
 {
     struct handover_hello ours;
 
-    handover_hello_fill(&ours);
+    handover_hello_fill(&ours, destination->config.boot_id);
     if (handover_hello_same_boot(&ours, hello))
         return;
     destination->clock_offset_ns = (int64_t)((ours.clock_ns - ours.wall_ns) - (hello->clock_ns - hello->wall_ns));
@@ -228,6 +229,7 @@ static int prepare(struct destination *destination, struct error *error)
         board_match(&board, config->devices, config->device_count, error) < 0 ||
         device_set_probe(&destination->set, !board.wishes.peers, error) < 0)
         return -1;
+    board.kvm_fd = config->kvm_fd;
     if (board.wishes.peers && config->no_p2p)
         return error_set(error, EINVAL,
                          "the devices of this guest reach each other's BARs, which --no-p2p forbids: give it to the "

@@ -20,6 +20,8 @@
 #include "vmm/migrate/verification.h"
 #include "vmm/report/event_log.h"
 
+#define BOOT_ID_SIZE 16
+
 /* Where the guest is after an attempt. */
 enum handover_outcome {
     HANDOVER_DONE,      /* on the destination, running */
@@ -39,11 +41,13 @@ struct handover_hello {
     uint64_t wall_ns;                  /* CLOCK_REALTIME then */
     uint64_t guest_tsc;                /* source: the guest's TSC */
     uint8_t binding[TLS_BINDING_SIZE]; /* of the connection: a stream that is not of this one is refused */
-    uint8_t boot_id[16];               /* which host, since when: the same at both ends where they share their clocks */
+    uint8_t boot_id[BOOT_ID_SIZE];     /* which host, since when: the same at both ends where they share their clocks */
 };
 
-/* What this end knows of itself. */
-void handover_hello_fill(struct handover_hello *hello);
+/* The kernel's random identity of this boot: all zero where it cannot be read, which equals no other. */
+void handover_read_boot_id(uint8_t id[BOOT_ID_SIZE]);
+/* What this end knows of itself. boot_id: NULL where it is to be read. */
+void handover_hello_fill(struct handover_hello *hello, const uint8_t *boot_id);
 /* Are both of the same host, since the same boot, so that their clocks are one? */
 bool handover_hello_same_boot(const struct handover_hello *a, const struct handover_hello *b);
 int handover_hello_send(struct stream *stream, bool sends, bool digests, uint64_t guest_tsc, struct deadline deadline,
@@ -60,6 +64,7 @@ struct source_config {
     int fd;                            /* connected, or the file's; the migration closes it */
     const char *peer;                  /* how to name the destination */
     const struct tls_credentials *tls; /* NULL: the stream is plain. Lives as long as the source */
+    const uint8_t *boot_id;            /* of this host; NULL: it is read. Lives as long */
     struct channel_file *file;      /* the guest is saved there, and nobody answers; NULL: a destination is connected */
     bool share_ram;                 /* hand RAM over as it is (ram_share.h) */
     struct proof_snapshot *stopped; /* filled in with the guest's progress at the stop; may be NULL */
@@ -110,9 +115,11 @@ struct destination_config {
     int fd; /* connected, or a file's; the migration closes it */
     const char *peer;
     const struct tls_credentials *tls; /* as in struct source_config */
+    const uint8_t *boot_id;            /* of this host; NULL: it is read. Lives as long */
     bool saved;                        /* fd is a saved file's, which stream_check_saved has found to be whole */
     struct vfio_device *const *devices;
     size_t device_count;
+    int kvm_fd; /* as in struct vm_config */
     enum verify_mode verify;
     enum device_order order;
     bool no_p2p;      /* refuse a guest whose devices reach each other */

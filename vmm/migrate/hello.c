@@ -9,8 +9,7 @@
 #include "lib/io.h"
 #include "vmm/migrate/handover.h"
 
-/* The kernel's random identity of this boot: all zero where it cannot be read, which equals no other. */
-static void read_boot_id(uint8_t id[16])
+void handover_read_boot_id(uint8_t id[BOOT_ID_SIZE])
 {
     char text[64] = "";
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -29,7 +28,7 @@ static void read_boot_id(uint8_t id[16])
     }
 }
 
-void handover_hello_fill(struct handover_hello *hello)
+void handover_hello_fill(struct handover_hello *hello, const uint8_t *boot_id)
 {
     struct timespec wall = {0};
 
@@ -37,7 +36,10 @@ void handover_hello_fill(struct handover_hello *hello)
     *hello = (struct handover_hello){.version = STREAM_VERSION,
                                      .clock_ns = clock_now_ns(),
                                      .wall_ns = (uint64_t)wall.tv_sec * 1000000000u + (uint64_t)wall.tv_nsec};
-    read_boot_id(hello->boot_id);
+    if (boot_id)
+        memcpy(hello->boot_id, boot_id, sizeof(hello->boot_id));
+    else
+        handover_read_boot_id(hello->boot_id);
 }
 
 bool handover_hello_same_boot(const struct handover_hello *a, const struct handover_hello *b)
@@ -54,7 +56,7 @@ int handover_hello_send(struct stream *stream, bool sends, bool digests, uint64_
     struct handover_hello hello;
     int result;
 
-    handover_hello_fill(&hello);
+    handover_hello_fill(&hello, stream->boot_id);
     buffer_put_u64(&payload, STREAM_MAGIC);
     buffer_put_u32(&payload, STREAM_VERSION);
     buffer_put_u8(&payload, sends);

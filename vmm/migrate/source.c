@@ -58,7 +58,7 @@ static void measure_clock(struct source *source, const struct handover_hello *he
 {
     struct handover_hello ours;
 
-    handover_hello_fill(&ours);
+    handover_hello_fill(&ours, source->config.boot_id);
     if (handover_hello_same_boot(&ours, hello))
         return;
     source->clock_error_ns = (answered - asked) / 2 + 1;
@@ -450,6 +450,7 @@ struct source *source_new(const struct source_config *config, struct error *erro
                                       .between_context = source};
     source->steps = (struct steps){.watcher = config->steps, .leg = config->leg};
     stream_open(&source->stream, config->fd, config->peer);
+    source->stream.boot_id = config->boot_id;
     source->stream.saved = config->file != NULL;
     source->stream.hold_s = config->steps ? config->steps->hold_s : 0;
     ram_sender_init(&source->ram, config->machine, &source->stream, config->timeout_ns);

@@ -62,8 +62,9 @@ struct stream {
     int fd;          /* the stream's: closed by stream_close */
     struct tls *tls; /* the stream's; NULL: nothing is between the records and fd */
     char peer[280];
-    bool saved;      /* fd is a file's, and not a socket */
-    uint32_t hold_s; /* how long this end may keep the other waiting at steps: HELLO says it */
+    bool saved;             /* fd is a file's, and not a socket */
+    const uint8_t *boot_id; /* of this host, for HELLO; NULL: it is read */
+    uint32_t hold_s;        /* how long this end may keep the other waiting at steps: HELLO says it */
     uint32_t sent;
     uint32_t received;
     uint64_t bytes_sent;

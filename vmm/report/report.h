@@ -58,6 +58,9 @@ int report_print_html(json_t *report, FILE *file);
  * regular file (a pipe, /dev/stderr) is written to as it is. */
 int report_write(json_t *report, const struct report_target *target, struct error *error);
 
+/* The report in the target's format, whatever its file is. */
+int report_print(json_t *report, const struct report_target *target, FILE *file, struct error *error);
+
 /* Prints a report; -1 with errno. */
 typedef int (*report_printer)(json_t *report, FILE *file);
 /* As report_write, by a printer of the caller's. file: "" for standard output. */

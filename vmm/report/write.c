@@ -149,3 +149,12 @@ int report_write(json_t *report, const struct report_target *target, struct erro
         return error_set(error, EINVAL, "a report of the format \"%s\"", target->format);
     return report_write_by(report, format->print, target->file, error);
 }
+
+int report_print(json_t *report, const struct report_target *target, FILE *file, struct error *error)
+{
+    const struct report_format *format = find_format(target->format);
+
+    if (!report || !format || format->print(report, file) < 0)
+        return error_set(error, errno, "making the report in the format \"%s\"", target->format);
+    return 0;
+}

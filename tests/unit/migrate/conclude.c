@@ -17,7 +17,7 @@ static enum status concluded(enum status status, const char *finding)
     event_outcome(log, "source", (int)status, "the destination refused");
     if (finding)
         event_finding(log, finding, "a digest is wrong");
-    result = conclude(&options, log, &store, status);
+    result = conclude(&options, log, &store, &(struct report_writer){.socket = -1}, status);
     snapshot_store_close(&store);
     event_log_free(log);
     return result;
