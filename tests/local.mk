@@ -14,5 +14,6 @@ include tests/unit/check/local.mk
 include tests/unit/check/work.mk
 include tests/guest/local.mk
 include tests/e2e/local.mk
+include tests/fuzz/local.mk
 include tests/model/local.mk
 include tests/lab/local.mk
