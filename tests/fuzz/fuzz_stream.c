@@ -153,6 +153,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                         .timeout_ns = TIMEOUT_NS,
                                         .message_timeout_ns = TIMEOUT_NS,
                                         .arc_timeout_ns = TIMEOUT_NS};
+    struct error error = ERROR_INIT;
     struct destination *destination;
     struct machine *machine = NULL;
     int other;
@@ -163,8 +164,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     shutdown(other, SHUT_WR);
     destination = destination_new(&config, NULL);
     fuzz_assert(destination != NULL, "no destination");
-    if (destination_receive(destination, &machine, &paused, NULL) == HANDOVER_DONE)
-        destination_finish(destination, NULL);
+    if (destination_receive(destination, &machine, &paused, &error) == HANDOVER_DONE)
+        destination_finish(destination, &error);
     destination_free(destination);
     machine_free(machine);
     event_log_free(config.log);

@@ -21,3 +21,20 @@ int vm_add_vfio_file(struct vm *vm, int fd, struct error *error)
     (void)vm;
     return error_set(error, ENODEV, "file %d", fd);
 }
+
+int vm_dirty_log_start(struct vm *vm, uint64_t gpa, struct error *error)
+{
+    (void)vm;
+    return error_set(error, ENOTTY, "a log of %llx", (unsigned long long)gpa);
+}
+
+int vm_dirty_log_take(struct vm *vm, uint64_t gpa, uint64_t *bitmap, struct error *error)
+{
+    (void)bitmap;
+    return vm_dirty_log_start(vm, gpa, error);
+}
+
+int vm_dirty_log_stop(struct vm *vm, uint64_t gpa, struct error *error)
+{
+    return vm_dirty_log_start(vm, gpa, error);
+}

@@ -199,11 +199,12 @@ static int check_range(const struct vfio_user_dma *dma, uint64_t iova, uint64_t 
     if (last < iova)
         return EFAULT;
     for (uint64_t next = iova;; index++) {
-        const struct vfio_user_mapping *mapping = &dma->mappings[index];
+        const struct vfio_user_mapping *mapping;
         uint64_t end;
 
-        if (index >= dma->count || mapping->iova > next)
+        if (index >= dma->count || dma->mappings[index].iova > next)
             return EFAULT;
+        mapping = &dma->mappings[index];
         if (write && !mapping->writable)
             return EACCES;
         end = mapping->iova + (mapping->size - 1);
