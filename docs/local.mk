@@ -41,7 +41,7 @@ uninstall-hook:
 
 dist_doc_DATA = README.md CONTRIBUTING.md docs/ARCHITECTURE.md docs/bringup.md docs/bringup.schema.json \
 	docs/by-hand.md docs/capture-qemu.md docs/check.md docs/device.md docs/faults.md docs/guest.md docs/interoperability.md docs/kill-matrix.md \
-	docs/kernel-vfio.md docs/lab.md docs/orders.md docs/packaging.md docs/report.md docs/report.schema.json docs/rules.md docs/security.md docs/stream.md docs/suite.md docs/vfio-user.md \
+	docs/kernel-vfio.md docs/lab.md docs/limits.md docs/orders.md docs/packaging.md docs/report.md docs/report.schema.json docs/rules.md docs/security.md docs/stream.md docs/suite.md docs/vfio-user.md \
 	docs/writing-a-device.md docs/writing-a-guest-driver.md
 
 EXTRA_DIST += COPYING debian/changelog debian/control debian/copyright debian/rules debian/source/format \

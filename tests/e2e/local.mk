@@ -23,6 +23,7 @@ E2E_TESTS = \
 	tests/e2e/install.sh \
 	tests/e2e/keep.sh \
 	tests/e2e/kill.sh \
+	tests/e2e/limits.sh \
 	tests/e2e/man.sh \
 	tests/e2e/migrate.sh \
 	tests/e2e/orders.sh \

@@ -83,8 +83,11 @@ int handover_hello_receive(struct stream *stream, bool sends, struct handover_he
     uint64_t magic;
     char text[512];
 
+    /* Whoever it is that connected gets no more memory than that. */
+    stream->payload_max = STREAM_HELLO_MAX;
     if (stream_receive(stream, &record, deadline, error) < 0)
         return error_prefix(error, "waiting for HELLO");
+    stream->payload_max = 0;
     if (record.type == STREAM_REFUSED) {
         stream_text(&record, text, sizeof(text));
         return error_set(error, 0, "%s answered REFUSED: %s", stream->peer, text);

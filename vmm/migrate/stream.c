@@ -214,6 +214,9 @@ static int check_header(struct stream *stream, const struct header *header, stru
     if (type >= STREAM_TYPES || !types[type].name)
         return error_rule(error, "stream/invalid", 0, "record %" PRIu32 " from %s: unknown type %" PRIu32,
                           stream->received, stream->peer, type);
+    if (stream->payload_max && length > stream->payload_max)
+        return error_rule(error, "stream/invalid", 0, "record %" PRIu32 " (%s) from %s: %" PRIu64 " bytes before HELLO",
+                          stream->received, types[type].name, stream->peer, length);
     if (length > types[type].maximum)
         return error_rule(error, "stream/invalid", 0,
                           "record %" PRIu32 " (%s) from %s: %" PRIu64 " bytes are more than %" PRIu32, stream->received,

@@ -19,6 +19,7 @@
 
 #define STREAM_MAGIC 0x59504f43504f5453ull /* "STOPCOPY" */
 #define STREAM_VERSION 4u
+#define STREAM_HELLO_MAX 1024u     /* bytes of a record before HELLO was seen to be one */
 #define STREAM_DATA_MAX (1u << 20) /* bytes of RAM, or of a device's data, in one record */
 
 /* In the order in which they come; what comes out of it is refused. */
@@ -71,6 +72,7 @@ struct stream {
     uint64_t send_ns; /* spent sending them */
     bool broken;      /* a record could not be sent, or not whole */
     uint64_t bytes_received;
+    uint32_t payload_max;  /* of the next record, below its type's; 0: its type's */
     struct buffer payload; /* of the record received last */
 };
 

@@ -15,6 +15,8 @@
 #define RECORD_SIZE (16u << 10)
 /* For the other end to read why it is refused. */
 #define LINGER_MS 1000u
+/* Of a message of the handshake, certificates included. */
+#define TLS_HANDSHAKE_MAX 65536u
 
 /* Forward secrecy in both: a key that is found out later opens nothing that was recorded. */
 #define PRIORITY_X509 "NORMAL:-VERS-ALL:+VERS-TLS1.3"
@@ -187,6 +189,7 @@ static int prepare(struct tls *tls)
     gnutls_transport_set_ptr(tls->session, tls);
     gnutls_transport_set_vec_push_function(tls->session, push);
     gnutls_transport_set_pull_function(tls->session, pull);
+    gnutls_handshake_set_max_packet_length(tls->session, TLS_HANDSHAKE_MAX);
     /* This file's deadlines hold, not the library's. */
     gnutls_handshake_set_timeout(tls->session, GNUTLS_INDEFINITE_TIMEOUT);
     result = gnutls_priority_set_direct(tls->session, credentials->x509 ? PRIORITY_X509 : PRIORITY_PSK, NULL);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "lib/io.h"
-#include "vmm/migrate/stream.h"
+#include "vmm/migrate/handover.h"
 
 #define WIRE_MAX 8192u
 
@@ -182,4 +182,24 @@ Test(stream, a_silent_peer_is_named)
     cr_expect(strstr(error.text, "the test"), "%s", error.text);
     stream_close(&stream);
     close(pair[1]);
+}
+
+/* A connection of which nobody knows yet whose it is gets no memory on its word alone. */
+Test(stream, nothing_large_before_hello)
+{
+    struct error error = ERROR_INIT;
+    struct handover_hello hello = {0};
+    struct stream sender, receiver;
+    static uint8_t log[STREAM_HELLO_MAX + 1];
+    int pair[2];
+
+    cr_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    stream_open(&sender, pair[0], "the test");
+    stream_open(&receiver, pair[1], "the test");
+    cr_assert(stream_send(&sender, STREAM_LOG, 0, log, sizeof(log), deadline_in_ms(1000), NULL) == 0);
+    cr_expect_eq(handover_hello_receive(&receiver, true, &hello, deadline_in_ms(1000), &error), -1);
+    cr_expect_str_eq(error.rule, "stream/invalid");
+    cr_expect_eq(receiver.payload.room, 0);
+    stream_close(&sender);
+    stream_close(&receiver);
 }
