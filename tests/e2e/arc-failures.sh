@@ -61,5 +61,17 @@ for arc in "running-p2p stop" "running running-p2p"; do
     expect_json '.outcome == "none" and ([.findings[].rule] | index("device/arc-failed")) != null'
     expect_json '.outcome_text | contains("device 1")'
 done
+
+# A source's device in ERROR is reset where the user allows it: the guest goes on, and its loss is declared, never passed off as
+# intact. One of two is enough.
+for devices in "$good,fault=arc-fails:arc=stop-copy:from=pre-copy-p2p:to=error,to=$good" \
+    "$good --device $good,fault=arc-fails:arc=stop-copy:from=pre-copy-p2p:to=error,to=$good"; do
+    # shellcheck disable=SC2086
+    expect 4 "a reset that is allowed: $devices" "$stopcopy" migrate $guest --workload cpu --device $devices --reset-on-error \
+        --report "json:$scratch/report.json" || continue
+    expect_json '.outcome == "source" and .status == 4 and .verdict == "fail"'
+    expect_json '[.findings[].rule] | (index("device/state-lost") != null)'
+    expect_json '.outcome_text | contains("is lost; the guest goes on")'
+done
 expect_nothing_left
 finish

@@ -65,6 +65,7 @@ enum key {
     KEY_TLS_PEER,
     KEY_INSECURE,
     KEY_NO_SANDBOX,
+    KEY_RESET_ON_ERROR,
     KEY_TO,
     KEY_FROM,
 };
@@ -154,6 +155,11 @@ static const struct known_option known[] = {
     {OPTIONS_MIGRATE | OPTIONS_FROM,
      {"order", KEY_ORDER, "stopcopy|qemu|cloud-hypervisor", 0,
       "whose order of RESUMING, configuration and interrupts the destination plays (stopcopy)", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO,
+     {"reset-on-error", KEY_RESET_ON_ERROR, NULL, 0,
+      "reset a source device that a failed migration left in ERROR, so that the guest goes on without what it had in "
+      "it",
+      3}},
     {OPTIONS_MIGRATE | OPTIONS_TO,
      {"stop-hold", KEY_STOP_HOLD, "TIME", 0,
       "how long RAM and interrupts of the source are watched after the switch, 0 for not at all (20ms)", 3}},
@@ -411,6 +417,9 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
         return 0;
     case KEY_TLS_PEER:
         options->tls.peer = text;
+        return 0;
+    case KEY_RESET_ON_ERROR:
+        options->reset_on_error = true;
         return 0;
     case KEY_NO_SANDBOX:
         options->no_sandbox = true;

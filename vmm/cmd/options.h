@@ -44,6 +44,7 @@ struct options {
     const char *channel;      /* source, dest: --to, --from */
     struct tls_options tls;   /* of the stream */
     bool no_sandbox;
+    bool reset_on_error;
     bool insecure; /* TCP beyond this host without TLS */
     uint64_t timeout_ns;
     uint64_t message_timeout_ns;

@@ -438,6 +438,7 @@ static int prepare_source(struct vmm_process *process, struct error *error)
                                           .tls = config->to_tls,
                                           .boot_id = process->boot_id,
                                           .file = config->to_file,
+                                          .may_reset = options->reset_on_error,
                                           .share_ram = options->share_ram,
                                           .stopped = process->now,
                                           .pre_copy = options->pre_copy,
@@ -465,6 +466,44 @@ static int prepare_source(struct vmm_process *process, struct error *error)
     return process->source ? source_prepare(process->source, error) : -1;
 }
 
+/* Operations of what works without a device. */
+static uint64_t own_operations(const struct proof_snapshot *snapshot)
+{
+    uint64_t operations = 0;
+
+    for (size_t i = 0; i < snapshot->chain_count; i++)
+        if (!proof_workload_of_device(snapshot->chain[i].workload))
+            operations += snapshot->chain[i].operations;
+    return operations;
+}
+
+/*
+ * A device was reset under the guest, whose work with it cannot come right any more and is not judged. What is shown is that
+ * the guest itself goes on.
+ */
+static enum status go_on_with_loss(struct vmm_process *process, struct error *error)
+{
+    const struct vmm_process_config *config = process->config;
+    struct deadline limit = deadline_in_ns(config->options->timeout_ns);
+    uint64_t before = own_operations(process->now);
+
+    do {
+        show_alive(process);
+        poll(NULL, 0, PROGRESS_PERIOD_MS);
+        if (machine_progress(process->machine, process->now, error) < 0)
+            return fail(process, "none", STATUS_NO_GUEST, error);
+    } while (own_operations(process->now) <= before && !deadline_expired(limit));
+    event_error(config->log, error);
+    if (own_operations(process->now) <= before) {
+        event_not_proven(config->log, true, "nothing shows that the guest goes on: it has no work but with devices");
+        error_prefix(error, "a device was reset, and what the guest had in it is lost");
+    } else {
+        error_prefix(error, "a device was reset, and what the guest had in it is lost; the guest goes on");
+    }
+    event_outcome(config->log, "source", STATUS_LOSS, "%s", error->text);
+    return STATUS_LOSS;
+}
+
 /* Sends the guest on. Returns true when it has gone, and this process has nothing left but its status. */
 static bool send_guest(struct vmm_process *process, enum status *status, struct error *error)
 {
@@ -486,6 +525,9 @@ static bool send_guest(struct vmm_process *process, enum status *status, struct 
         *status = fail(process, "source", STATUS_ON_SOURCE, error);
         process->worst = STATUS_ON_SOURCE;
         return false;
+    case HANDOVER_WITH_LOSS:
+        *status = go_on_with_loss(process, error);
+        return true;
     case HANDOVER_ENDED:
         event_not_proven(config->log, true, "%s", too_early);
         return false;

@@ -317,6 +317,23 @@ int device_set_run(struct device_set *set, bool *tried, struct error *error)
     return step(set, to_running, tried, error);
 }
 
+/* The last resort, which the user has allowed. */
+static int reset_lost(struct device_set *set, size_t index, struct error *error)
+{
+    struct vfio_device *device = set->device[index];
+
+    if (device->ops->reset(device, error) < 0 || migration_get_state(device, &set->state[index], error) < 0)
+        return error_prefix(error, "device %zu (%s): the reset", index, device->name);
+    if (set->state[index] != VFIO_DEVICE_STATE_RUNNING)
+        return error_rule(error, "device/not-running", 0, "device %zu (%s) is in %s after a reset", index, device->name,
+                          migration_state_name(set->state[index]));
+    set->lost = true;
+    event_finding(set->log, "device/state-lost",
+                  "device %zu (%s) was in ERROR and was reset (--reset-on-error): what the guest had in it is lost",
+                  index, device->name);
+    return 0;
+}
+
 int device_set_recover(struct device_set *set, struct error *error)
 {
     bool any;
@@ -324,9 +341,14 @@ int device_set_recover(struct device_set *set, struct error *error)
     for (size_t i = 0; i < set->count; i++) {
         if (migration_get_state(set->device[i], &set->state[i], error) < 0)
             return error_prefix(error, "device %zu (%s)", i, set->device[i]->name);
-        if (set->state[i] == VFIO_DEVICE_STATE_ERROR)
-            return error_rule(error, "device/error-state", 0, "device %zu (%s) is in ERROR, which only a reset leaves",
-                              i, set->device[i]->name);
+        if (set->state[i] != VFIO_DEVICE_STATE_ERROR)
+            continue;
+        if (!set->may_reset)
+            return error_rule(error, "device/error-state", 0,
+                              "device %zu (%s) is in ERROR, which only a reset leaves (--reset-on-error)", i,
+                              set->device[i]->name);
+        if (reset_lost(set, i, error) < 0)
+            return -1;
     }
     if (step(set, back_to_running_p2p, &any, error) < 0)
         return -1;

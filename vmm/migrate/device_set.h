@@ -28,6 +28,8 @@ struct device_set {
     enum device_order order;                  /* on the way in */
     uint64_t arc_timeout_ns;                  /* for each change of state */
     uint64_t message_timeout_ns;              /* for everything else */
+    bool may_reset;                           /* device_set_recover may, where nothing else helps */
+    bool lost;                                /* and has: what the guest had in a device is gone */
     uint64_t flags[BOARD_DEVICES_MAX];        /* VFIO_MIGRATION_* */
     unsigned int state[BOARD_DEVICES_MAX];    /* as last known */
     uint64_t bar_accesses[BOARD_DEVICES_MAX]; /* of the VMM, when the device came to its state */
@@ -74,7 +76,8 @@ void device_set_stop(struct device_set *set);
  */
 int device_set_run(struct device_set *set, bool *tried, struct error *error);
 /* Back to RUNNING from wherever a failure left the devices, in the same order. A device in ERROR, or one that cannot go
- * back, fails: only a reset would help, and that loses what the guest had in it. */
+ * back, fails: only a reset would help, and that loses what the guest had in it. With may_reset it is reset, by a finding
+ * "device/state-lost". */
 int device_set_recover(struct device_set *set, struct error *error);
 
 #endif

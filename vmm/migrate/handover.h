@@ -26,6 +26,7 @@
 enum handover_outcome {
     HANDOVER_DONE,      /* on the destination, running */
     HANDOVER_ON_SOURCE, /* on the source, running: resumed, or never paused */
+    HANDOVER_WITH_LOSS, /* on the source, running; a device was reset, and lost what the guest had in it */
     HANDOVER_ENDED,     /* on the source, where it came to its end before it was stopped: nothing failed */
     HANDOVER_LOST,      /* nowhere: a device or a vCPU cannot go on */
     HANDOVER_UNKNOWN,   /* the source holds it paused and cannot know whether the destination runs it */
@@ -66,6 +67,7 @@ struct source_config {
     const struct tls_credentials *tls; /* NULL: the stream is plain. Lives as long as the source */
     const uint8_t *boot_id;            /* of this host; NULL: it is read. Lives as long */
     struct channel_file *file;      /* the guest is saved there, and nobody answers; NULL: a destination is connected */
+    bool may_reset;                 /* a device that is in ERROR where the guest is to go on here */
     bool share_ram;                 /* hand RAM over as it is (ram_share.h) */
     struct proof_snapshot *stopped; /* filled in with the guest's progress at the stop; may be NULL */
     bool pre_copy;                  /* send RAM and devices' states while the guest works, too */

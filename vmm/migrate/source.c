@@ -316,7 +316,7 @@ static enum handover_outcome resume_here(struct source *source, struct error *er
     if (source->precopy && !fault_is_on(config->faults, VMM_LOG_LEFT_ON))
         precopy_stop_tracking(source->precopy);
     check_unwound(source);
-    return HANDOVER_ON_SOURCE;
+    return source->set.lost ? HANDOVER_WITH_LOSS : HANDOVER_ON_SOURCE;
 }
 
 /* Of RAM as it was at the stop: copied RAM has not been written since. */
@@ -446,6 +446,7 @@ struct source *source_new(const struct source_config *config, struct error *erro
                                       .log = config->log,
                                       .arc_timeout_ns = config->arc_timeout_ns,
                                       .message_timeout_ns = config->message_timeout_ns,
+                                      .may_reset = config->may_reset,
                                       .between = between_devices,
                                       .between_context = source};
     source->steps = (struct steps){.watcher = config->steps, .leg = config->leg};
