@@ -17,3 +17,9 @@ include tests/e2e/local.mk
 include tests/fuzz/local.mk
 include tests/model/local.mk
 include tests/lab/local.mk
+
+# As long as you like: see tests/soak.sh.
+soak: all
+	@SOAK_TIME='$(SOAK_TIME)' SOAK_SEED='$(SOAK_SEED)' $(srcdir)/tests/soak.sh .
+.PHONY: soak
+dist_noinst_SCRIPTS += tests/soak.sh
