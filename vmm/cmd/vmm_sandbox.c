@@ -20,6 +20,8 @@ const char *vmm_sandbox_off(const struct options *options)
         return "--no-sandbox";
     if (has_commands(&options->steps))
         return "the commands of --at and --on-finding could not be started in it";
+    if (options->keep.file)
+        return "what --keep-on-fail gathers could not be written in it";
     sandbox_possible(&why);
     return why;
 }
