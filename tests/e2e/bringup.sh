@@ -23,6 +23,14 @@ expect_steps "probe check run "
 grep -q 'cannot be migrated' "$scratch/out" || fail "$name: it is not said that the device cannot be migrated"
 expect 0 "the plan of a pair" "$stopcopy" bringup --plan test:model=uart,to=test:model=uart,memory=1M
 expect_steps "probe probe.destination check check.destination run stop-copy.all stop-copy.alone stop-copy.busy pre-copy.all file.save file.load fail.cancel fail.while-loading fail.when-loaded after-failures "
+for end in a b; do
+    "$device_server" --model tally --socket $end.sock >/dev/null &
+    started="$started $!"
+    wait_for "the server $end" test -S $end.sock
+done
+expect 0 "the plan of two servers" "$stopcopy" bringup --plan "vfio-user:$scratch/a.sock,to=vfio-user:$scratch/b.sock"
+expect_steps "probe probe.destination check check.destination run stop-copy.all stop-copy.alone stop-copy.busy pre-copy.all file.save file.load fail.cancel fail.while-loading fail.while-loading.reset fail.when-loaded fail.when-loaded.reset after-failures "
+grep -q "stopcopy state vfio-user:$scratch/b.sock reset get" "$scratch/out" || fail "$name: the destination's is not reset"
 [ -z "$(find . -name 'bringup-*')" ] || fail "a plan leaves a folder"
 expect 2 "no device" "$stopcopy" bringup
 expect 2 "a device that is none" "$stopcopy" bringup no-such-device

@@ -171,6 +171,33 @@ static void add_file(struct plan *plan)
     campaign_add_word(plan->campaign, step, "--at-ops=%" PRIu64, plan->at_ops);
 }
 
+/*
+ * A destination that died has left its device wherever it was, in RESUMING, say. A PCI function is reset when it is closed; an
+ * mdev, or a server, may keep that state for whoever comes next.
+ */
+static void add_reset(struct plan *plan, const char *after)
+{
+    const struct bringup_wishes *wishes = plan->wishes;
+    char name[CAMPAIGN_NAME_MAX];
+    int step;
+
+    if (wishes->is_test)
+        return;
+    snprintf(name, sizeof(name), "%s.reset", after);
+    step = campaign_add(plan->campaign, name, "the destination's device is reset, and is in RUNNING", "state",
+                        plan->plain);
+    if (step < 0)
+        return;
+    if (wishes->way)
+        campaign_add_word(plan->campaign, step, "--vfio=%s", wishes->way);
+    campaign_add_word(plan->campaign, step, "%s", wishes->destination);
+    campaign_add_words(plan->campaign, step, "reset get");
+    campaign_add_device(plan->campaign, step, wishes->destination);
+    plan->campaign->step[step].output = STEP_OUTPUT_TEXT;
+    /* Without it whatever comes after would meet what is left. */
+    plan->plain = step;
+}
+
 static void add_death(struct plan *plan, const char *name, const char *text, const char *at)
 {
     int step = add_guest(plan, name, text, "migrate", plan->wishes->device, plan->plain);
@@ -178,6 +205,7 @@ static void add_death(struct plan *plan, const char *name, const char *text, con
     campaign_add_word(plan->campaign, step, "--at=destination/%s:kill -KILL $STOPCOPY_DESTINATION_PID", at);
     campaign_add_word(plan->campaign, step, "--at-ops=%" PRIu64, plan->at_ops);
     due(plan, step, STATUS_ON_SOURCE);
+    add_reset(plan, name);
 }
 
 /* Failures that any VMM may meet, and that put nothing wrong into the device: the guest goes on where it was. */

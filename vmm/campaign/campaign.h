@@ -47,6 +47,7 @@ enum step_output {
     STEP_OUTPUT_REPORT, /* it takes --report: JSON and HTML in files of its own */
     STEP_OUTPUT_CHECK,  /* the same without HTML */
     STEP_OUTPUT_JSON,   /* its standard output is JSON (probe) */
+    STEP_OUTPUT_TEXT,   /* its standard output is text, and all there is (state) */
 };
 
 struct campaign_step {
