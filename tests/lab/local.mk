@@ -9,6 +9,8 @@ check-lab: all
 .PHONY: check-lab
 
 LAB_CASES = \
+	tests/lab/cases/check-edu.sh \
+	tests/lab/cases/check-mtty.sh \
 	tests/lab/cases/edu.sh \
 	tests/lab/cases/edu-dirty.sh \
 	tests/lab/cases/edu-migration.sh \
@@ -24,6 +26,8 @@ dist_noinst_SCRIPTS += tests/lab/kernel.sh tests/lab/run.sh
 EXTRA_DIST += $(LAB_CASES) tests/lab/init tests/lab/lib.sh tests/lab/kernel.config tests/lab/kernel-debug.config \
 	tests/lab/machines/functions tests/lab/machines/iommu tests/lab/machines/plain \
 	$(addprefix tests/lab/modules/edu_migration/,Kbuild edu.h fail.c log.c main.c registers.c state.c) \
+	tests/lab/known/edu_migration tests/lab/known/mtty \
+	tests/lab/modules/lab_aer/Kbuild tests/lab/modules/lab_aer/lab_aer.c \
 	tests/lab/modules/lab_warn/Kbuild tests/lab/modules/lab_warn/lab_warn.c
 
 # The runner alone, against a QEMU that is not one.

@@ -13,6 +13,7 @@
 #   LAB_DEBUG=1   a kernel with lockdep, KASAN, ...    LAB_SHELL=1  a shell in the lab instead of the cases
 #   LAB_TIMEOUT   seconds for one boot with its cases  LAB_MEMORY, LAB_CPUS  the machine's size
 #   LAB_RETRIES   how often a case that failed is tried again, in a fresh boot (0)
+#   LAB_BOOTS     1: one machine after the other (so it is where nothing is said); more: all of them at once
 #   LAB_TCG_THREAD  multi or single: how QEMU runs the machine's CPUs
 set -u
 lab=$(cd "$(dirname "$0")" && pwd)
@@ -89,6 +90,7 @@ make_root() {
     cp "$build"/guest/*.elf "$root/bin/guest/"
     install -m 755 "$lab/init" "$root/init"
     cp "$lab/lib.sh" "$root/lab/"
+    cp -r "$lab/known" "$root/lab/known"
 }
 
 # choose_cases ARGUMENTS: into the root's /lab/cases, and their machines into $machines.
@@ -113,10 +115,11 @@ choose_cases() {
 # pack MACHINE: the initramfs, with the machine's list of cases.
 pack() {
     cp "$out/order/$1" "$root/lab/order"
-    (cd "$root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >"$out/initramfs" || fail "cpio failed"
+    (cd "$root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >"$out/$1.initramfs" || fail "cpio failed"
 }
 
-# boot MACHINE: the console goes to $out/MACHINE.console, what the cases say to $out/MACHINE.results.
+# boot MACHINE: the console goes to $out/MACHINE.console, what the cases say to $out/MACHINE.results, the exit status of QEMU
+# to $out/MACHINE.status.
 boot() {
     options=$(sed '/^#/d; /^kernel:/d' "$lab/machines/$1")
     append=$(sed -n 's/^kernel: *//p' "$lab/machines/$1")
@@ -131,15 +134,26 @@ boot() {
     # shellcheck disable=SC2086
     timeout -k 10 "$limit" "$qemu" -machine q35 -accel "tcg,thread=${LAB_TCG_THREAD:-multi}" -cpu max \
         -smp "${LAB_CPUS:-2}" -m "${LAB_MEMORY:-2G}" -nodefaults -display none -no-reboot \
-        -serial "$serial" -serial "file:$results" -kernel "$kernel" -initrd "$out/initramfs" \
+        -serial "$serial" -serial "file:$results" -kernel "$kernel" -initrd "$out/$1.initramfs" \
         -append "console=ttyS0 panic=-1 oops=panic mitigations=off nokaslr tsc=reliable no_timer_check $append ${LAB_APPEND:-}" \
         $options ${LAB_DEVICE:-}
-    machine_status=$?
+    echo $? >"$out/$1.status"
+}
+
+# boot_all MACHINES: one after the other, or all of them at once.
+boot_all() {
+    for machine in $1; do
+        pack "$machine"
+        if [ "${LAB_BOOTS:-1}" -gt 1 ]; then boot "$machine" & else boot "$machine"; fi
+    done
+    wait
 }
 
 # take_results MACHINE LEFT: its lines of TAP, numbered on; a case that did not come to its end, and a machine that did not,
 # are failures. With tries LEFT the lines of a case that failed are comments, and the case is named in $out/again.
 take_results() {
+    console=$out/$1.console results=$out/$1.results
+    machine_status=$(cat "$out/$1.status")
     touch "$results"
     : >"$out/again"
     tr -d '\r' <"$results" | awk -v number="$number" -v machine="$1" -v left="$2" -v status="$machine_status" \
@@ -188,18 +202,21 @@ take_results() {
     [ ! -s "$out/again" ] || { echo "# the console of the machine $1:"; tail -n "${LAB_CONSOLE_LINES:-100}" "$console" | tr -d '\r' | sed 's/^/# | /'; }
 }
 
-# try MACHINE: with LAB_RETRIES what failed is tried again, in a machine that was booted anew.
-try() {
-    left=${LAB_RETRIES:-0}
-    while :; do
-        pack "$1"
-        boot "$1"
-        take_results "$1" "$left"
-        if [ "$left" -eq 0 ] || [ ! -s "$out/again" ]; then break; fi
-        cp "$console" "$console.$left"
-        cp "$out/again" "$out/order/$1"
+# try_all: with LAB_RETRIES what failed is tried again, in machines that were booted anew.
+try_all() {
+    left=${LAB_RETRIES:-0} remain=$machines
+    while [ -n "$remain" ]; do
+        boot_all "$remain"
+        booted=$remain remain=
+        for machine in $booted; do
+            take_results "$machine" "$left"
+            if [ "$left" -eq 0 ] || [ ! -s "$out/again" ]; then continue; fi
+            cp "$console" "$console.$left"
+            cp "$out/again" "$out/order/$machine"
+            remain="$remain $machine"
+            echo "# tried again: $(tr '\n' ' ' <"$out/again")"
+        done
         left=$((left - 1))
-        echo "# tried again: $(tr '\n' ' ' <"$out/again")"
     done
 }
 
@@ -219,9 +236,7 @@ if [ "${LAB_SHELL:-0}" = 1 ]; then
     exit 0
 fi
 echo "TAP version 13"
-for machine in $machines; do
-    try "$machine"
-done
+try_all
 [ "$number" -gt 0 ] || { failures=1; echo "not ok 1 - no case ran"; number=1; }
 echo "1..$number"
 echo "# $((number - failures)) of $number passed; consoles and results are in $out"

@@ -19,7 +19,7 @@ while [ $found -eq 0 ] && [ $tries -lt 10 ]; do
     timeout 100 $migrate --repeat 2 --seed $tries --max-downtime 1ms --max-rounds $((4 + tries)) \
         --fault log-ignored >"$scratch/out" 2>"$scratch/err"
     status=$?
-    found=$(jq '[.findings[] | select(.rule == "ram/page-differs")] | length' "$scratch/report.json")
+    found=$(grep -c '"ram/page-differs"' "$scratch/report.json")
 done
 check "the log is ignored: the pages that were lost are found" [ "$found" -ge 1 ]
 check "the log is ignored: it is a FAIL" [ $status -eq 1 ]

@@ -38,4 +38,8 @@ migrate "moved after the stop" --at-ops 3
 expect_json '.verdict == "pass" and .devices[0].in_flight_at_stop == 1'
 migrate "there and back with pre-copy" --mode pre-copy --at-ops 3 --repeat 2
 expect_json '.verdict == "pass" and .migrations == 2 and .guest.chains[0].repeats <= 2'
+expect 0 "with one device" stopcopy migrate --same-device --memory 64M --vcpus 1 --device "$from" --workload edu --at-ops 2 \
+    --report "json:$scratch/report.json"
+expect_json '.verdict == "pass"'
+for address in "$@"; do unbind "$address"; done
 finish

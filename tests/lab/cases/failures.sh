@@ -18,10 +18,11 @@ fails() {
     echo "$1" >$parameters/enter_error
     echo "$2" >$parameters/fail_next_arc
     rm -f "$scratch/report.json"
-    expect "$3" "$4" stopcopy migrate --memory 64M --vcpus 1 --device "vfio:$a,to=vfio:$b" --workload edu --at-ops 3 \
+    expect "$3" "$4" stopcopy migrate --memory 64M --vcpus 1 --device "vfio:$a,to=vfio:$b" --workload edu --at-ops 2 \
         --report "json:$scratch/report.json"
     check "$4: the arc was met" [ "$(tr -d '\n' <$parameters/fail_next_arc)" = "" ]
-    expect_json ".verdict == \"fail\" and ([.findings[] | [.rule, .role]] | unique) == [[\"$5\", \"$6\"]]"
+    expect_json ".verdict == \"fail\" and .status == $3 and (.outcome == \"source\") == ($3 == 3)"
+    expect_json "([.findings[] | [.rule, .role]] | unique) == [[\"$5\", \"$6\"]]"
 }
 fails 0 'STOP>STOP_COPY' 3 "the source's STOP_COPY fails" device/arc-failed source
 fails 0 'RESUMING>STOP' 3 "the destination refuses the stream" device/arc-failed destination
@@ -42,7 +43,7 @@ check "the device is free" [ ! -e "/sys/bus/pci/devices/$a/driver" ]
 check "$a is bound again" bind edu_migration "$a"
 
 expect_complaint
-stopcopy run --memory 32M --vcpus 1 --device "vfio:$a" --workload edu --ops 30 --report "json:$scratch/report.json" \
+stopcopy run --memory 32M --vcpus 1 --device "vfio:$a" --workload edu --ops 12 --report "json:$scratch/report.json" \
     >"$scratch/out" 2>"$scratch/err" &
 run=$!
 wait_for "the device to be in use" in_use

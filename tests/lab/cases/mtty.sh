@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
+# LAB_MACHINE: plain
 # The kernel's sample device makes two mediated devices, each with a group and a character device.
 . /lab/lib.sh
 [ -d "$mtty" ] || skip_all "this kernel has no mtty"

@@ -15,12 +15,12 @@ expect_error "this host has no PCI device"
 bind vfio-pci "$a"
 bind vfio-pci "$b"
 for way in group cdev; do
-    expect 0 "$way: run" stopcopy run --vfio $way --memory 32M --vcpus 1 --device "vfio:$a" --workload edu --ops 5
-    timeout 60 stopcopy migrate --vfio $way --memory 32M --vcpus 1 --device "vfio:$a,to=vfio:$b" --workload edu --at-ops 3 \
+    expect 0 "$way: run" stopcopy run --vfio $way --memory 32M --vcpus 1 --device "vfio:$a" --workload edu --ops 3
+    timeout 60 stopcopy migrate --vfio $way --memory 32M --vcpus 1 --device "vfio:$a,to=vfio:$b" --workload edu --at-ops 2 \
         >"$scratch/out" 2>"$scratch/err"
     check "$way: migrate is refused with the reason" grep -q "bound to vfio-pci, which has no migration" "$scratch/err"
 done
-expect 0 "two devices" stopcopy run --memory 32M --vcpus 1 --device "vfio:$a" --device "vfio:$b" --workload edu --ops 5
+expect 0 "two devices" stopcopy run --memory 32M --vcpus 1 --device "vfio:$a,no-mmap" --device "vfio:$b,rom=off" --workload edu --ops 3
 stopcopy run --memory 32M --vcpus 1 --device "vfio:$a" --workload edu --ops 100000000 >"$scratch/out" 2>"$scratch/err" &
 run=$!
 in_use() { ls -l /proc/$run/fd | grep -q vfio; }

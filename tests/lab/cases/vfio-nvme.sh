@@ -32,6 +32,30 @@ for way in group cdev; do
     expect_error "it is bound to vfio-pci, which has no migration"
 done
 
+# Resets: the function's own, the bus's where there is none of its own, and none.
+for way in group cdev; do
+    expect 0 "PF by $way: reset=flr" stopcopy state --vfio $way "vfio:$pf,reset=flr" reset
+done
+expect 1 "a function on the root bus: reset=hot" stopcopy state "vfio:$other,reset=hot" reset
+expect 1 "PF: reset=none" stopcopy state "vfio:$pf,reset=none" reset
+expect_error "its reset was forbidden by reset=none"
+
+# An error that the function does not recover from ends the run, and is a finding.
+runs() { ls -l /proc/$run_pid/fd | grep -q kvm-vcpu; }
+if [ -f /lib/modules/lab_aer.ko ]; then
+    # shellcheck disable=SC2086
+    stopcopy run $run --device "vfio:$pf" --ops 100000000 --report "json:$scratch/report.json" >"$scratch/out" 2>"$scratch/err" &
+    run_pid=$!
+    wait_for "the guest to run" runs
+    check "the function reports an error" insmod /lib/modules/lab_aer.ko "address=$pf"
+    wait $run_pid
+    status=$? name="an error of the function"
+    check "$name: nobody runs the guest" [ $status -eq 5 ]
+    expect_error "reported an error that is not recovered from"
+    expect_json '.status == 5 and .outcome == "none" and ([.findings[].rule] | contains(["device/aer"]))'
+    rmmod lab_aer
+fi
+
 # Before there are VFs: QEMU 7.2 loses them for good when the PF is reset, as it is where it is opened.
 expect 0 "the PF's user sets the token" stopcopy probe --vfio group "vfio:$pf,vf-token=$token"
 echo 1 >"/sys/bus/pci/devices/$pf/sriov_numvfs"
