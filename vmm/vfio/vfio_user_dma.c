@@ -175,6 +175,12 @@ static void take_mapping_log(struct vfio_user_mapping *mapping, uint64_t iova, u
     }
 }
 
+void vfio_user_dma_settle(struct vfio_user_dma *dma)
+{
+    pthread_mutex_lock(&dma->lock);
+    pthread_mutex_unlock(&dma->lock);
+}
+
 void vfio_user_dma_take_log(struct vfio_user_dma *dma, uint64_t iova, uint64_t length, uint64_t page_size,
                             uint64_t *bitmap)
 {

@@ -48,6 +48,10 @@ void vfio_user_dma_remove(struct vfio_user_dma *dma, uint64_t iova, uint64_t siz
 void vfio_user_dma_take_log(struct vfio_user_dma *dma, uint64_t iova, uint64_t length, uint64_t page_size,
                             uint64_t *bitmap);
 
+/* When it returns, the memory is seen as the DMA_WRITEs left it that were answered before: they are another thread's, and what
+ * came after them in the server is known by another way only. */
+void vfio_user_dma_settle(struct vfio_user_dma *dma);
+
 /* A vfio_user_serve: context is the struct vfio_user_dma. */
 void vfio_user_dma_serve(void *context, const struct vfio_user_command_in *command, struct buffer *answers);
 

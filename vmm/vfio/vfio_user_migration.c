@@ -231,6 +231,7 @@ int vfio_user_feature(struct vfio_device *device, uint32_t flags, void *data, si
 {
     struct vfio_user *client = vfio_user_of(device);
     uint32_t feature = flags & VFIO_DEVICE_FEATURE_MASK;
+    int status;
 
     /* What the specification does not know is asked for only where both ends said that they go beyond it. */
     if (!client->agreement.stopcopy &&
@@ -245,7 +246,9 @@ int vfio_user_feature(struct vfio_device *device, uint32_t flags, void *data, si
     case VFIO_DEVICE_FEATURE_MIGRATION:
         return migration_flags(client, flags, data, size, error);
     case VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE:
-        return device_state(client, flags, data, error);
+        status = device_state(client, flags, data, error);
+        vfio_user_dma_settle(&client->dma);
+        return status;
     case VFIO_DEVICE_FEATURE_DMA_LOGGING_START:
         return logging_start(client, flags, data, error);
     case VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT:
