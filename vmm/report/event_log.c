@@ -17,6 +17,8 @@
 
 #define KEPT_FOR_FINDINGS 2000
 #define LINE_TIMEOUT_MS 2000
+/* Held events; what comes beyond goes its way at once. */
+#define HELD_MAX 1024
 
 /* Kept as text, which takes a tenth of what the JSON objects would. */
 struct entry {
@@ -37,6 +39,9 @@ struct event_log {
     int fd;
     event_finding_watch watch; /* NULL: nobody */
     void *watch_context;
+    bool holds;
+    json_t *held[HELD_MAX]; /* complete, not checked and not stored */
+    size_t held_count;
 };
 
 struct event_log *event_log_new(const char *role, int fd)
@@ -57,6 +62,7 @@ void event_log_free(struct event_log *log)
 {
     if (!log)
         return;
+    event_log_release(log);
     for (size_t i = 0; i < log->count; i++)
         free(log->entry[i].text);
     free(log->entry);
@@ -200,25 +206,78 @@ static void count_left_out(struct event_log *log)
     pthread_mutex_unlock(&log->lock);
 }
 
-void event_log_add(struct event_log *log, const char *kind, json_t *members)
+/* Where the log holds events of this kind, takes it over. */
+static bool hold(struct event_log *log, const char *kind, json_t *event)
+{
+    static const char *const timings[] = {"phase", "arc", "fact", "device"};
+    bool held = false;
+
+    for (size_t i = 0; i < sizeof(timings) / sizeof(timings[0]) && !held; i++)
+        held = strcmp(kind, timings[i]) == 0;
+    if (!held)
+        return false;
+    pthread_mutex_lock(&log->lock);
+    held = log->holds && log->held_count < HELD_MAX;
+    if (held)
+        log->held[log->held_count++] = event;
+    pthread_mutex_unlock(&log->lock);
+    return held;
+}
+
+/* An event with all its members, which is taken over. */
+static void take(struct event_log *log, const char *kind, json_t *event)
 {
     struct error error = ERROR_INIT;
 
+    if (event_form_check(event, &error) == 0)
+        store(log, event);
+    else if (strcmp(kind, "not-proven") != 0)
+        event_not_proven(log, true, "an event was not recorded: %s", error.text);
+    else
+        count_left_out(log);
+    json_decref(event);
+}
+
+void event_log_hold(struct event_log *log)
+{
+    if (!log)
+        return;
+    pthread_mutex_lock(&log->lock);
+    log->holds = true;
+    pthread_mutex_unlock(&log->lock);
+}
+
+void event_log_release(struct event_log *log)
+{
+    json_t *held[HELD_MAX];
+    size_t count;
+
+    if (!log)
+        return;
+    pthread_mutex_lock(&log->lock);
+    log->holds = false;
+    count = log->held_count;
+    memcpy(held, log->held, count * sizeof(held[0]));
+    log->held_count = 0;
+    pthread_mutex_unlock(&log->lock);
+    for (size_t i = 0; i < count; i++)
+        take(log, "held", held[i]);
+}
+
+void event_log_add(struct event_log *log, const char *kind, json_t *members)
+{
     if (!log) {
         json_decref(members);
         return;
     }
     if (!members)
         members = json_object();
-    if (!members || complete(log, members, kind) < 0)
+    if (!members || complete(log, members, kind) < 0) {
         count_left_out(log);
-    else if (event_form_check(members, &error) == 0)
-        store(log, members);
-    else if (strcmp(kind, "not-proven") != 0)
-        event_not_proven(log, true, "an event was not recorded: %s", error.text);
-    else
-        count_left_out(log);
-    json_decref(members);
+        json_decref(members);
+    } else if (!hold(log, kind, members)) {
+        take(log, kind, members);
+    }
 }
 
 int event_log_merge(struct event_log *log, json_t *event, struct error *error)
@@ -285,6 +344,7 @@ json_t *event_log_events(struct event_log *log)
 
     if (!log)
         return json_array();
+    event_log_release(log);
     pthread_mutex_lock(&log->lock);
     events = entries_in_order(log);
     if (events && log->left_out && add_left_out(log, events) < 0) {

@@ -62,6 +62,14 @@ void event_log_set_role(struct event_log *log, const char *role);
 /* The leg that later events belong to: 0 for the first migration, 1 for the way back, ... */
 void event_log_set_leg(struct event_log *log, unsigned int leg);
 
+/*
+ * From now on phases, arcs, facts and numbers of devices are only kept: to give them their form and to write them to the
+ * reader takes longer than many of the steps that they time. The log is released by hand, and by whoever reads or frees it;
+ * findings, notes and all the rest go their way at once. Either may be called again.
+ */
+void event_log_hold(struct event_log *log);
+void event_log_release(struct event_log *log);
+
 /* Calls watch with each finding as it is recorded, in the thread that does so. The texts are valid until it returns. To be
  * called before events are added. */
 typedef void (*event_finding_watch)(void *context, const char *role, unsigned int leg, const char *rule,

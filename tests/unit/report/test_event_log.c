@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -310,4 +311,41 @@ Test(event_log, threads_lose_nothing)
     cr_expect_eq(json_array_size(events), 4000);
     json_decref(events);
     event_log_free(log);
+}
+
+/* While the log is held a timing waits, a finding does not, and nothing is lost, however much there is. */
+Test(event_log, a_held_log_writes_what_is_urgent_alone)
+{
+    int reader[2];
+    char text[4096];
+    struct event_log *log;
+    json_t *events;
+    ssize_t count;
+
+    cr_assert_eq(pipe2(reader, O_NONBLOCK), 0);
+    log = event_log_new("source", reader[1]);
+    event_log_hold(log);
+    event_phase(log, "pause", 100, 250, 0);
+    event_arc(log, 0, "RUNNING", "STOP", 100, 200);
+    cr_expect_lt(read(reader[0], text, sizeof(text)), 0, "a timing did not wait");
+    event_finding(log, "a/b", "urgent");
+    count = read(reader[0], text, sizeof(text) - 1);
+    cr_assert_gt(count, 0, "a finding waits");
+    text[count] = '\0';
+    cr_expect(strstr(text, "urgent") && !strstr(text, "pause"), "%s", text);
+    event_log_release(log);
+    count = read(reader[0], text, sizeof(text) - 1);
+    cr_assert_gt(count, 0);
+    text[count] = '\0';
+    cr_expect(strstr(text, "pause") && strstr(text, "RUNNING"), "%s", text);
+    close(reader[0]);
+    event_log_hold(log);
+    for (unsigned int i = 0; i < 3000; i++)
+        event_phase(log, "many", i, i, 0);
+    events = event_log_events(log);
+    cr_expect_eq(json_array_size(events), 3003);
+    cr_expect_eq(number_of(json_array_get(events, 0), "time_ns") <= number_of(json_array_get(events, 1), "time_ns"), 1);
+    json_decref(events);
+    event_log_free(log);
+    close(reader[1]);
 }
