@@ -7,6 +7,7 @@ libvmm_a_SOURCES += \
 	vmm/kvm/state_record.c vmm/kvm/state_record.h \
 	vmm/kvm/vcpu.c \
 	vmm/kvm/vfio_file.c \
+	vmm/kvm/warm.c \
 	vmm/kvm/vm.c vmm/kvm/vm.h vmm/kvm/vm_private.h \
 	vmm/kvm/x86/arch.c \
 	vmm/kvm/x86/clock.c \
@@ -16,4 +17,5 @@ libvmm_a_SOURCES += \
 	vmm/kvm/x86/msrs.c \
 	vmm/kvm/x86/vcpu_state.c \
 	vmm/kvm/x86/vm_state.c \
+	vmm/kvm/x86/warm.c \
 	vmm/kvm/x86/x86_private.h

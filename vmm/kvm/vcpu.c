@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #define VCPU_KICK_SIGNAL SIGUSR1
 /* What a pause waits past its deadline, once. */
 #define GRACE_MS 500
+#define KICK_TIMEOUT_MS 1000u
 
 /* The kernel's sigset_t, not the C library's. */
 struct kick_mask {
@@ -61,6 +63,8 @@ static bool park_if_asked(struct vcpu *vcpu)
 
     pthread_mutex_lock(&vm->lock);
     asked = !vm->run || vm->stop;
+    if (asked)
+        arch_vcpu_parked(vcpu);
     if (asked)
         set_phase(vcpu, VCPU_PARKED);
     pthread_mutex_unlock(&vm->lock);
@@ -148,6 +152,7 @@ static int run_until_parked(struct vcpu *vcpu, struct error *error)
 {
     if (arch_vcpu_before_run(vcpu, error) < 0)
         return error_prefix(error, "vCPU %u", vcpu->index);
+    atomic_store(&vcpu->entered_ns, clock_now_ns());
     for (;;) {
         if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
             if (handle_exit(vcpu, error) < 0)
@@ -165,37 +170,49 @@ static int run_until_parked(struct vcpu *vcpu, struct error *error)
     }
 }
 
-/* Waits until the vCPU shall run (true) or its thread shall end (false). */
-static bool wait_parked(struct vcpu *vcpu)
+/* Waits until the vCPU shall run, or be warmed (true), or its thread shall end (false). */
+static bool wait_parked(struct vcpu *vcpu, enum vcpu_phase *phase)
 {
     struct vm *vm = vcpu->vm;
     bool stop;
 
     pthread_mutex_lock(&vm->lock);
-    while (!vm->stop && vcpu->phase != VCPU_RUNNING)
+    while (!vm->stop && vcpu->phase != VCPU_RUNNING && vcpu->phase != VCPU_WARMING)
         pthread_cond_wait(&vm->changed, &vm->lock);
     stop = vm->stop;
+    *phase = vcpu->phase;
     pthread_mutex_unlock(&vm->lock);
     return !stop;
+}
+
+static void park(struct vcpu *vcpu, enum vcpu_phase phase)
+{
+    pthread_mutex_lock(&vcpu->vm->lock);
+    set_phase(vcpu, phase);
+    pthread_mutex_unlock(&vcpu->vm->lock);
 }
 
 static void *vcpu_thread(void *argument)
 {
     struct vcpu *vcpu = argument;
     struct vm *vm = vcpu->vm;
+    enum vcpu_phase phase;
     char name[16];
 
     snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
     pthread_setname_np(pthread_self(), name);
-    while (wait_parked(vcpu)) {
+    while (wait_parked(vcpu, &phase)) {
         struct error error = ERROR_INIT;
 
+        if (phase == VCPU_WARMING) {
+            vcpu_warm(vcpu);
+            park(vcpu, VCPU_PARKED);
+            continue;
+        }
         if (run_until_parked(vcpu, &error) == 0)
             continue;
         vm->config.bus.vcpu_failed(vm->config.bus_context, vcpu->index, &error);
-        pthread_mutex_lock(&vm->lock);
-        set_phase(vcpu, VCPU_FAILED);
-        pthread_mutex_unlock(&vm->lock);
+        park(vcpu, VCPU_FAILED);
     }
     return NULL;
 }
@@ -227,8 +244,9 @@ static void kick_all(struct vm *vm)
     for (unsigned int i = 0; i < vm->vcpu_count; i++) {
         struct vcpu *vcpu = &vm->vcpu[i];
 
-        if (!vcpu->thread_started || vcpu->phase != VCPU_RUNNING)
+        if (!vcpu->thread_started || (vcpu->phase != VCPU_RUNNING && vcpu->phase != VCPU_WARMING))
             continue;
+        arch_vcpu_before_pause(vcpu);
         __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
         pthread_kill(vcpu->thread, VCPU_KICK_SIGNAL);
     }
@@ -261,8 +279,11 @@ int vm_resume(struct vm *vm, struct error *error)
     pthread_mutex_lock(&vm->lock);
     failed = find_phase(vm, VCPU_FAILED);
     if (!failed) {
-        for (unsigned int i = 0; i < vm->vcpu_count; i++)
+        for (unsigned int i = 0; i < vm->vcpu_count; i++) {
+            arch_vcpu_resumed(&vm->vcpu[i]);
+            atomic_store(&vm->vcpu[i].entered_ns, 0);
             __atomic_store_n(&vm->vcpu[i].run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+        }
         vm->run = true;
         /* Marked here and not by the threads, so that a pause right after waits for those that have not woken yet. */
         for (unsigned int i = 0; i < vm->vcpu_count; i++)
@@ -273,6 +294,25 @@ int vm_resume(struct vm *vm, struct error *error)
     return failed ? error_set(error, EIO, "vCPU %u has failed and cannot be resumed", failed->index) : 0;
 }
 
+uint64_t vm_entered_ns(struct vm *vm, struct deadline deadline)
+{
+    uint64_t last = 0;
+
+    for (unsigned int i = 0; i < vm->vcpu_count;) {
+        uint64_t entered = atomic_load(&vm->vcpu[i].entered_ns);
+
+        if (!entered && deadline_expired(deadline))
+            return 0;
+        if (!entered) {
+            sched_yield();
+            continue;
+        }
+        last = entered > last ? entered : last;
+        i++;
+    }
+    return last;
+}
+
 static struct timespec deadline_time(struct deadline deadline)
 {
     return (struct timespec){
@@ -281,17 +321,15 @@ static struct timespec deadline_time(struct deadline deadline)
     };
 }
 
-int vm_pause(struct vm *vm, struct deadline deadline, struct error *error)
+/* With the lock held. Waits until no vCPU is in that phase, or returns one that still is at the deadline. */
+static struct vcpu *wait_phase(struct vm *vm, enum vcpu_phase phase, struct deadline deadline)
 {
     struct timespec at = deadline_time(deadline);
-    struct vcpu *running;
+    struct vcpu *vcpu;
     bool late = false;
     int number = 0;
 
-    pthread_mutex_lock(&vm->lock);
-    vm->run = false;
-    kick_all(vm);
-    while ((running = find_phase(vm, VCPU_RUNNING)) && !(late && number == ETIMEDOUT)) {
+    while ((vcpu = find_phase(vm, phase)) && !(late && number == ETIMEDOUT)) {
         /* Where the whole process was stopped over the deadline, its vCPU threads had no time either. */
         if (number == ETIMEDOUT) {
             late = true;
@@ -299,6 +337,34 @@ int vm_pause(struct vm *vm, struct deadline deadline, struct error *error)
         }
         number = pthread_cond_clockwait(&vm->changed, &vm->lock, CLOCK_MONOTONIC, &at);
     }
+    return vcpu;
+}
+
+int vcpu_run_phase(struct vm *vm, enum vcpu_phase phase, struct deadline deadline, struct error *error)
+{
+    struct vcpu *late;
+
+    pthread_mutex_lock(&vm->lock);
+    for (unsigned int i = 0; i < vm->vcpu_count; i++)
+        vm->vcpu[i].phase = phase;
+    pthread_cond_broadcast(&vm->changed);
+    late = wait_phase(vm, phase, deadline);
+    if (late) {
+        kick_all(vm);
+        late = wait_phase(vm, phase, deadline_in_ms(KICK_TIMEOUT_MS));
+    }
+    pthread_mutex_unlock(&vm->lock);
+    return late ? error_set(error, ETIMEDOUT, "vCPU %u does not come back from KVM_RUN", late->index) : 0;
+}
+
+int vm_pause(struct vm *vm, struct deadline deadline, struct error *error)
+{
+    struct vcpu *running;
+
+    pthread_mutex_lock(&vm->lock);
+    vm->run = false;
+    kick_all(vm);
+    running = wait_phase(vm, VCPU_RUNNING, deadline);
     pthread_mutex_unlock(&vm->lock);
     if (running)
         return error_set(error, ETIMEDOUT,

@@ -86,6 +86,9 @@ int vm_set_entry(struct vm *vm, uint64_t entry, uint64_t rdi, uint64_t cr3, stru
  * take it back. Neither may be called from a bus op. Resuming fails with EIO once a vCPU has failed.
  */
 int vm_resume(struct vm *vm, struct error *error);
+/* When the last of the vCPUs that were resumed went to enter the guest (clock_now_ns). Waits for it until the deadline, and is
+ * 0 then. */
+uint64_t vm_entered_ns(struct vm *vm, struct deadline deadline);
 int vm_pause(struct vm *vm, struct deadline deadline, struct error *error);
 
 /* MSIs: a route is a GSI with an MSI's address and data; an irqfd raises it from an eventfd. */
@@ -120,6 +123,12 @@ int vm_ioeventfd(struct vm *vm, bool assign, uint64_t address, uint32_t size, in
  * far time went on. Memory slots come before both. MSRs that make KVM write to guest memory (kvmclock's, say) are
  * checked, and set when the vCPU first runs. A TSC that would go back is refused by the rule "clock/tsc-behind".
  */
+/*
+ * What can be done ahead for the state that is to be put into a VM none of whose vCPUs has run: finds out what they are like,
+ * so that what is so already need not be set, and lets each of them enter once, in a page of its own outside of the guest's
+ * memory, for the first entry is the slowest. Failing leaves them as they were.
+ */
+int vm_expect_state(struct vm *vm, struct error *error);
 int vm_vcpu_get_state(struct vm *vm, unsigned int vcpu, struct buffer *state, struct error *error);
 int vm_vcpu_put_state(struct vm *vm, unsigned int vcpu, const void *state, size_t size, struct buffer *ignored,
                       struct error *error);

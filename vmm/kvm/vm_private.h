@@ -5,6 +5,7 @@
 
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "vmm/kvm/vm.h"
 
@@ -38,7 +39,8 @@ struct vm_line_holder {
 enum vcpu_phase {
     VCPU_PARKED,
     VCPU_RUNNING,
-    VCPU_FAILED, /* parked for good */
+    VCPU_WARMING, /* see warm.c; it parks by itself */
+    VCPU_FAILED,  /* parked for good */
 };
 
 struct vcpu {
@@ -48,7 +50,8 @@ struct vcpu {
     struct kvm_run *run;
     pthread_t thread;
     bool thread_started;
-    enum vcpu_phase phase; /* under vm->lock */
+    enum vcpu_phase phase;       /* under vm->lock */
+    _Atomic uint64_t entered_ns; /* when it went to enter the guest after vm_resume, 0: it has not yet */
     struct vcpu_arch *arch;
 };
 
@@ -99,10 +102,27 @@ int vm_set_region(struct vm *vm, int slot, uint32_t flags, uint64_t gpa, uint64_
 int vcpu_start(struct vcpu *vcpu, struct error *error);
 /* Ends all threads. Waits for the bus accesses that they are in. */
 void vcpu_stop_all(struct vm *vm);
+/* Wakes the vCPUs' threads in that phase, and waits until all are parked. */
+int vcpu_run_phase(struct vm *vm, enum vcpu_phase phase, struct deadline deadline, struct error *error);
 /* 0 where no vCPU is in KVM_RUN, else an error that names one. */
 int vm_check_paused(struct vm *vm, struct error *error);
 
+/* warm.c */
+/* From the vCPU's thread. */
+void vcpu_warm(struct vcpu *vcpu);
+
 /* What an architecture provides. */
+/* A page of code, and where it is to be for a vCPU that was just made to find it: it ends with an access to a port. */
+void arch_warm_code(uint8_t *page, uint64_t *gpa);
+/* Before a vCPU that waits for others to start it can enter, and all as it was before. */
+int arch_warm_begin(struct vcpu *vcpu, struct error *error);
+int arch_warm_end(struct vcpu *vcpu, struct error *error);
+/* Reads what the vCPUs are like, for vm_vcpu_put_state. */
+int arch_expect_state(struct vm *vm, struct error *error);
+/* With vm->lock held: before the vCPU is kicked out of the guest, when it has parked, and before it runs again. */
+void arch_vcpu_before_pause(struct vcpu *vcpu);
+void arch_vcpu_parked(struct vcpu *vcpu);
+void arch_vcpu_resumed(struct vcpu *vcpu);
 /* Before the first vCPU, and after each vCPU was made. */
 int arch_vm_init(struct vm *vm, struct error *error);
 void arch_vm_free(struct vm *vm);

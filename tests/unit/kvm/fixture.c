@@ -155,8 +155,12 @@ void machine_start(struct machine *machine, unsigned int vcpus, enum vm_irqchip 
     machine->shared = (volatile struct shared *)(machine->ram + SHARED_ADDRESS);
     cr_assert(vm_map_memory(machine->vm, 0, RAM_SIZE, machine->ram, false, &error) >= 0, "%s", error.text);
     vm_get_features(machine->vm, &machine->features);
-    if (!guest)
+    if (!guest) {
+        cr_assert(vm_expect_state(machine->vm, &error) == 0, "%s", error.text);
+        for (size_t i = 0; i < RAM_SIZE; i += sizeof(uint64_t))
+            cr_assert(*(uint64_t *)(machine->ram + i) == 0, "the first entry wrote to guest memory");
         return;
+    }
     write_page_tables(machine->ram);
     memcpy(machine->ram + CODE_ADDRESS, guest_code, (size_t)(guest_code_end - guest_code));
     memcpy(machine->ram + AP_CODE_ADDRESS, guest_ap_code, (size_t)(guest_ap_code_end - guest_ap_code));

@@ -23,6 +23,7 @@
 #define EFER_LME (1u << 8)
 #define EFER_LMA (1u << 10)
 #define RFLAGS_FIXED (1u << 1)
+#define SYNCED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS)
 
 static int enable_split_irqchip(struct vm *vm, struct error *error)
 {
@@ -76,6 +77,7 @@ int arch_vm_init(struct vm *vm, struct error *error)
         return error_set(error, errno, "KVM_SET_TSS_ADDR");
     vm->arch->has_xcrs = vm_extension(vm, KVM_CAP_XCRS);
     vm->arch->has_sregs2 = vm_extension(vm, KVM_CAP_SREGS2);
+    vm->arch->has_sync_regs = (vm_extension(vm, KVM_CAP_SYNC_REGS) & SYNCED) == SYNCED;
     vm->arch->has_tsc_deadline = vm_extension(vm, KVM_CAP_TSC_DEADLINE_TIMER);
     xsave_size = vm_extension(vm, KVM_CAP_XSAVE2);
     vm->arch->xsave_size = sizeof(struct kvm_xsave);
@@ -118,10 +120,31 @@ int arch_vcpu_before_run(struct vcpu *vcpu, struct error *error)
 {
     struct x86_msrs *deferred = &vcpu->arch->deferred;
 
+    vcpu->arch->known.known = false;
     if (x86_msrs_set(vcpu, deferred, error) < 0)
         return -1;
     deferred->header.nmsrs = 0;
     return 0;
+}
+
+/* KVM stores the registers when KVM_RUN returns. APIC_BASE is never 0: it tells whether that has been since. */
+void arch_vcpu_before_pause(struct vcpu *vcpu)
+{
+    if (!vcpu->vm->arch->has_sync_regs)
+        return;
+    vcpu->run->s.regs.sregs.apic_base = 0;
+    __atomic_store_n(&vcpu->run->kvm_valid_regs, SYNCED, __ATOMIC_SEQ_CST);
+}
+
+void arch_vcpu_parked(struct vcpu *vcpu)
+{
+    vcpu->arch->synced = vcpu->run->kvm_valid_regs && vcpu->run->s.regs.sregs.apic_base;
+}
+
+void arch_vcpu_resumed(struct vcpu *vcpu)
+{
+    vcpu->run->kvm_valid_regs = 0;
+    vcpu->arch->synced = false;
 }
 
 int arch_vcpu_exit(struct vcpu *vcpu, struct error *error)
@@ -196,6 +219,7 @@ int vm_set_entry(struct vm *vm, uint64_t entry, uint64_t rdi, uint64_t cr3, stru
 
     if (vm_check_paused(vm, error) < 0)
         return -1;
+    vcpu->arch->synced = false;
     if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
         return error_set(error, errno, "vCPU 0: KVM_GET_SREGS");
     set_long_mode(&sregs, cr3);

@@ -129,22 +129,12 @@ static void put_rate(struct vcpu *vcpu, uint32_t wanted, struct buffer *ignored)
                  vcpu->index, here, wanted);
 }
 
-int x86_tsc_put(struct vcpu *vcpu, const struct x86_tsc_state *state, struct buffer *ignored, struct error *error)
+/* The offset stays what it is: right, where the guest's TSC does not go back by it. */
+static int keep_offset(struct vcpu *vcpu, const struct x86_tsc_state *state, int64_t here, int64_t wanted,
+                       struct buffer *ignored, struct error *error)
 {
-    const struct x86_time *time = &vcpu->vm->arch->time;
-    int64_t wanted = (int64_t)((uint64_t)state->offset + (uint64_t)(time->known ? time->tsc_shift : 0));
-    int64_t here = 0;
-    uint64_t guest_tsc;
+    uint64_t guest_tsc = __rdtsc() + (uint64_t)here;
 
-    put_rate(vcpu, state->khz, ignored);
-    if (state->has_offset && set_offset(vcpu, wanted) == 0 && get_offset(vcpu, &here) == 0 && here == wanted) {
-        x86_tsc_remember(vcpu);
-        return 0;
-    }
-    if (get_offset(vcpu, &here) == 0)
-        guest_tsc = __rdtsc() + (uint64_t)here;
-    else if (x86_msr_get_one(vcpu, MSR_IA32_TSC, &guest_tsc) < 0)
-        return error_set(error, EIO, "neither KVM_VCPU_TSC_OFFSET nor IA32_TSC can be read");
     if (guest_tsc < state->guest_tsc)
         return error_rule(error, "clock/tsc-behind", 0,
                           "the guest's TSC was at %" PRIu64 " on the source and would be at %" PRIu64
@@ -154,6 +144,32 @@ int x86_tsc_put(struct vcpu *vcpu, const struct x86_tsc_state *state, struct buf
     add_line(ignored, "vCPU %u: TSC offset %" PRId64 " was asked for, and this host keeps %" PRId64 "\n", vcpu->index,
              wanted, here);
     return 0;
+}
+
+int x86_tsc_put(struct vcpu *vcpu, const struct x86_tsc_state *state, struct buffer *ignored, struct error *error)
+{
+    const struct vm_arch *arch = vcpu->vm->arch;
+    const struct x86_time *time = &arch->time;
+    int64_t wanted = (int64_t)((uint64_t)state->offset + (uint64_t)(time->known ? time->tsc_shift : 0));
+    int64_t here = 0;
+
+    put_rate(vcpu, state->khz, ignored);
+    if (arch->tsc_offset == X86_TSC_OFFSET_IGNORED && state->has_offset && wanted == vcpu->arch->tsc_offset)
+        return 0;
+    if (arch->tsc_offset == X86_TSC_OFFSET_IGNORED)
+        return keep_offset(vcpu, state, vcpu->arch->tsc_offset, wanted, ignored, error);
+    if (state->has_offset && set_offset(vcpu, wanted) == 0 && get_offset(vcpu, &here) == 0 && here == wanted) {
+        x86_tsc_remember(vcpu);
+        return 0;
+    }
+    if (get_offset(vcpu, &here) < 0) {
+        uint64_t guest_tsc;
+
+        if (x86_msr_get_one(vcpu, MSR_IA32_TSC, &guest_tsc) < 0)
+            return error_set(error, EIO, "neither KVM_VCPU_TSC_OFFSET nor IA32_TSC can be read");
+        here = (int64_t)(guest_tsc - __rdtsc());
+    }
+    return keep_offset(vcpu, state, here, wanted, ignored, error);
 }
 
 /* Kept, because to ask for it would wait until the vCPU leaves KVM_RUN. */
@@ -173,10 +189,13 @@ bool vm_honours_tsc_offset(struct vm *vm)
     struct vcpu *vcpu = &vm->vcpu[0];
     int64_t before = 0, after = 0;
 
+    if (vm->arch->tsc_offset != X86_TSC_OFFSET_UNKNOWN)
+        return vm->arch->tsc_offset == X86_TSC_OFFSET_HONOURED;
     /* Some KVM says yes and does nothing, so only reading it back tells. */
     if (get_offset(vcpu, &before) < 0 || set_offset(vcpu, before + 1000) < 0 || get_offset(vcpu, &after) < 0)
         return false;
     set_offset(vcpu, before);
+    vm->arch->tsc_offset = after == before + 1000 ? X86_TSC_OFFSET_HONOURED : X86_TSC_OFFSET_IGNORED;
     return after == before + 1000;
 }
 

@@ -207,6 +207,22 @@ int x86_msrs_set(struct vcpu *vcpu, struct x86_msrs *msrs, struct error *error)
     return 0;
 }
 
+void x86_msrs_leave_out(struct x86_msrs *msrs, const struct x86_msrs *known)
+{
+    uint32_t left = 0;
+
+    for (uint32_t i = 0; i < msrs->header.nmsrs; i++) {
+        const struct kvm_msr_entry *entry = &msrs->entries[i];
+        bool same = false;
+
+        for (uint32_t j = 0; j < known->header.nmsrs && !same; j++)
+            same = known->entries[j].index == entry->index && known->entries[j].data == entry->data;
+        if (!same)
+            msrs->entries[left++] = *entry;
+    }
+    msrs->header.nmsrs = left;
+}
+
 static const struct naming_msr *naming(const struct kvm_msr_entry *entry)
 {
     for (size_t i = 0; i < sizeof(naming_msrs) / sizeof(naming_msrs[0]); i++)

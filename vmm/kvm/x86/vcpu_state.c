@@ -18,6 +18,9 @@
 #define XSAVE_XSTATE_BV 512
 #define XSAVE_XCOMP_BV 520
 #define XSAVE_HEADER_END 576
+#define APIC_SPURIOUS 0xf0
+#define APIC_SOFTWARE_ENABLED (1u << 8)
+#define EFER_LMA (1u << 10)
 #define APIC_BASE_ADDRESS 0xfee00000ull
 #define APIC_BASE_ADDRESS_MASK 0xfffffffffffff000ull
 
@@ -119,16 +122,47 @@ static int get_xcr0(struct vcpu *vcpu, struct vcpu_state *state, struct error *e
     return 0;
 }
 
+/*
+ * Are the registers that KVM stored when the vCPU parked still its own? An INIT that came later resets them, and turns the
+ * local APIC off, which is how it shows. The PDPTRs of PAE paging are in sregs2 alone.
+ */
+static bool registers_are_synced(const struct vcpu *vcpu, const struct kvm_lapic_state *lapic)
+{
+    const struct kvm_sregs *sregs = &vcpu->run->s.regs.sregs;
+    uint32_t spurious;
+
+    memcpy(&spurious, lapic->regs + APIC_SPURIOUS, sizeof(spurious));
+    return vcpu->arch->synced && spurious & APIC_SOFTWARE_ENABLED && sregs->efer & EFER_LMA;
+}
+
+static int get_registers(struct vcpu *vcpu, struct vcpu_state *state, struct error *error)
+{
+    const struct kvm_run *run = vcpu->run;
+
+    if (registers_are_synced(vcpu, &state->lapic)) {
+        state->regs = run->s.regs.regs;
+        memcpy(&state->sregs, &run->s.regs.sregs, SREGS_COMMON);
+        return 0;
+    }
+    if (get_sregs(vcpu, &state->sregs, error) < 0)
+        return -1;
+    /* What was put and waits for the next entry is the vCPU's state just as well. */
+    if (run->kvm_dirty_regs & KVM_SYNC_X86_REGS)
+        state->regs = run->s.regs.regs;
+    else
+        return VCPU_IOCTL(vcpu, KVM_GET_REGS, &state->regs, error);
+    return 0;
+}
+
 /* KVM_GET_MP_STATE takes a pending INIT or SIPI, and KVM_GET_VCPU_EVENTS a pending NMI, so they come before the rest.
  */
 static int get_all(struct vcpu *vcpu, struct vcpu_state *state, struct error *error)
 {
     if (VCPU_IOCTL(vcpu, KVM_GET_MP_STATE, &state->mp_state, error) < 0 ||
         VCPU_IOCTL(vcpu, KVM_GET_VCPU_EVENTS, &state->events, error) < 0 ||
-        VCPU_IOCTL(vcpu, KVM_GET_REGS, &state->regs, error) < 0 || get_sregs(vcpu, &state->sregs, error) < 0 ||
+        VCPU_IOCTL(vcpu, KVM_GET_LAPIC, &state->lapic, error) < 0 || get_registers(vcpu, state, error) < 0 ||
         get_xcr0(vcpu, state, error) < 0 || get_xsave(vcpu, error) < 0 ||
-        VCPU_IOCTL(vcpu, KVM_GET_DEBUGREGS, &state->debugregs, error) < 0 || x86_msrs_get(vcpu, error) < 0 ||
-        VCPU_IOCTL(vcpu, KVM_GET_LAPIC, &state->lapic, error) < 0)
+        VCPU_IOCTL(vcpu, KVM_GET_DEBUGREGS, &state->debugregs, error) < 0 || x86_msrs_get(vcpu, error) < 0)
         return -1;
     return x86_tsc_get(vcpu, &state->tsc, error);
 }
@@ -313,26 +347,99 @@ static void copy_sections(const struct state_section *sections, struct vcpu_stat
     memcpy(&state->mp_state, sections[SECTION_MP_STATE].data, sizeof(state->mp_state));
 }
 
+/* The general registers cannot be refused, so they can go with the next entry. One that waits to be started is given its
+ * registers when it is, and must not get these then. */
+static int put_regs(struct vcpu *vcpu, const struct vcpu_state *state, struct error *error)
+{
+    struct kvm_run *run = vcpu->run;
+    struct kvm_regs regs = state->regs;
+
+    vcpu->arch->synced = false;
+    run->kvm_dirty_regs = 0;
+    if (!vcpu->vm->arch->has_sync_regs || state->mp_state.mp_state != KVM_MP_STATE_RUNNABLE)
+        return VCPU_IOCTL(vcpu, KVM_SET_REGS, &regs, error);
+    run->s.regs.regs = regs;
+    run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+    return 0;
+}
+
+static int put_xcr0(struct vcpu *vcpu, struct vcpu_state *state, struct error *error)
+{
+    const struct x86_known *known = &vcpu->arch->known;
+
+    state->xcrs = (struct kvm_xcrs){.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = state->xcr0}}};
+    if (!state->has_xcr0 || (known->known && known->xcr0 == state->xcr0))
+        return 0;
+    return VCPU_IOCTL(vcpu, KVM_SET_XCRS, &state->xcrs, error);
+}
+
+static int put_msrs(struct vcpu *vcpu, struct error *error)
+{
+    if (vcpu->arch->known.known)
+        x86_msrs_leave_out(&vcpu->arch->msrs, &vcpu->arch->known.msrs);
+    return x86_msrs_set(vcpu, &vcpu->arch->msrs, error);
+}
+
+static int put_debugregs(struct vcpu *vcpu, struct vcpu_state *state, struct error *error)
+{
+    const struct x86_known *known = &vcpu->arch->known;
+
+    if (known->known && !memcmp(&known->debugregs, &state->debugregs, sizeof(state->debugregs)))
+        return 0;
+    return VCPU_IOCTL(vcpu, KVM_SET_DEBUGREGS, &state->debugregs, error);
+}
+
+static int put_mp_state(struct vcpu *vcpu, struct vcpu_state *state, struct error *error)
+{
+    const struct x86_known *known = &vcpu->arch->known;
+
+    if (known->known && known->mp_state.mp_state == state->mp_state.mp_state)
+        return 0;
+    return VCPU_IOCTL(vcpu, KVM_SET_MP_STATE, &state->mp_state, error);
+}
+
 /* The order matters: paging and XCR0 before what depends on them, the local APIC after its base and before its
  * deadline, events and the MP state last. */
 static int put_all(struct vcpu *vcpu, struct vcpu_state *state, struct buffer *ignored, struct error *error)
 {
-    if (put_sregs(vcpu, &state->sregs, error) < 0)
-        return -1;
-    state->xcrs = (struct kvm_xcrs){.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = state->xcr0}}};
-    if (state->has_xcr0 && VCPU_IOCTL(vcpu, KVM_SET_XCRS, &state->xcrs, error) < 0)
-        return -1;
-    if (VCPU_IOCTL(vcpu, KVM_SET_XSAVE, vcpu->arch->xsave, error) < 0 ||
-        VCPU_IOCTL(vcpu, KVM_SET_REGS, &state->regs, error) < 0 ||
-        VCPU_IOCTL(vcpu, KVM_SET_DEBUGREGS, &state->debugregs, error) < 0 ||
-        x86_tsc_put(vcpu, &state->tsc, ignored, error) < 0 || x86_msrs_set(vcpu, &vcpu->arch->msrs, error) < 0 ||
-        VCPU_IOCTL(vcpu, KVM_SET_LAPIC, &state->lapic, error) < 0)
+    if (put_sregs(vcpu, &state->sregs, error) < 0 || put_xcr0(vcpu, state, error) < 0 ||
+        VCPU_IOCTL(vcpu, KVM_SET_XSAVE, vcpu->arch->xsave, error) < 0 || put_regs(vcpu, state, error) < 0 ||
+        put_debugregs(vcpu, state, error) < 0 || x86_tsc_put(vcpu, &state->tsc, ignored, error) < 0 ||
+        put_msrs(vcpu, error) < 0 || VCPU_IOCTL(vcpu, KVM_SET_LAPIC, &state->lapic, error) < 0)
         return -1;
     if (state->tsc_deadline && x86_msr_set_one(vcpu, MSR_IA32_TSC_DEADLINE, state->tsc_deadline, error) < 0)
         return -1;
-    if (VCPU_IOCTL(vcpu, KVM_SET_VCPU_EVENTS, &state->events, error) < 0)
+    if (VCPU_IOCTL(vcpu, KVM_SET_VCPU_EVENTS, &state->events, error) < 0 || put_mp_state(vcpu, state, error) < 0)
         return -1;
-    return VCPU_IOCTL(vcpu, KVM_SET_MP_STATE, &state->mp_state, error);
+    /* It is not what it was. */
+    vcpu->arch->known.known = false;
+    return 0;
+}
+
+static int expect_state(struct vcpu *vcpu, struct error *error)
+{
+    struct x86_known *known = &vcpu->arch->known;
+    struct vcpu_state state = {.has_xcr0 = false};
+
+    known->known = false;
+    if (get_all(vcpu, &state, error) < 0)
+        return error_prefix(error, "vCPU %u: reading its state", vcpu->index);
+    clear_padding(&state);
+    known->debugregs = state.debugregs;
+    known->mp_state = state.mp_state;
+    known->xcr0 = state.has_xcr0 ? state.xcr0 : 0;
+    known->msrs = vcpu->arch->msrs;
+    known->known = true;
+    return 0;
+}
+
+int arch_expect_state(struct vm *vm, struct error *error)
+{
+    for (unsigned int i = 0; i < vm->vcpu_count; i++)
+        if (expect_state(&vm->vcpu[i], error) < 0)
+            return -1;
+    vm_honours_tsc_offset(vm);
+    return 0;
 }
 
 int vm_vcpu_put_state(struct vm *vm, unsigned int index, const void *record, size_t size, struct buffer *ignored,

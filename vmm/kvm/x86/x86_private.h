@@ -40,13 +40,40 @@ struct x86_time {
     int64_t tsc_shift; /* what to add to the source's TSC offset */
 };
 
+/* What a vCPU is like that the state of another is to be put into, so that what is so already need not be set. */
+struct x86_known {
+    bool known;
+    struct kvm_debugregs debugregs;
+    struct kvm_mp_state mp_state;
+    uint64_t xcr0;
+    struct x86_msrs msrs;
+};
+
+/* See warm.c. */
+struct x86_warm {
+    bool known;
+    struct kvm_mp_state mp_state;
+    struct kvm_regs regs;
+    struct kvm_sregs sregs;
+    struct kvm_vcpu_events events;
+};
+
+/* Does KVM keep a TSC offset that it is given? */
+enum x86_tsc_offset {
+    X86_TSC_OFFSET_UNKNOWN,
+    X86_TSC_OFFSET_HONOURED,
+    X86_TSC_OFFSET_IGNORED,
+};
+
 struct vm_arch {
     struct x86_cpuid supported; /* KVM_GET_SUPPORTED_CPUID */
     struct x86_msrs msrs;       /* the MSRs that are saved, values 0 */
     size_t xsave_size;
     bool has_xcrs, has_sregs2;
     bool has_tsc_deadline;
-    bool xcr0_avx; /* XCR0 can have SSE and AVX set */
+    bool xcr0_avx;      /* XCR0 can have SSE and AVX set */
+    bool has_sync_regs; /* KVM_CAP_SYNC_REGS, of regs and sregs */
+    enum x86_tsc_offset tsc_offset;
     struct x86_time time;
 };
 
@@ -58,6 +85,9 @@ struct vcpu_arch {
     int64_t tsc_offset;
     /* MSRs that name guest memory: put, and not yet set. */
     struct x86_msrs deferred;
+    struct x86_known known;
+    struct x86_warm warm;
+    bool synced; /* kvm_run has regs and sregs as they are */
 };
 
 /* cpuid.c */
@@ -75,6 +105,8 @@ int x86_xcr0_init(struct vcpu *vcpu, struct error *error);
 int x86_msrs_init(struct vm *vm, struct vcpu *vcpu, struct error *error);
 /* Reads all of them into vcpu->arch->msrs. */
 int x86_msrs_get(struct vcpu *vcpu, struct error *error);
+/* Leaves those out of msrs that have the value in known already. */
+void x86_msrs_leave_out(struct x86_msrs *msrs, const struct x86_msrs *known);
 /* Checks pairs of index and value from outside: fills vcpu->arch->msrs with what to set at once and pending with what
  * to defer. *tsc_deadline is what to set after the local APIC, 0 for nothing. */
 int x86_msrs_check(struct vcpu *vcpu, const struct kvm_msr_entry *entries, size_t count, struct x86_msrs *pending,
