@@ -12,6 +12,8 @@
 #include "vmm/migrate/source_log.h"
 
 #define ALIVE_PERIOD_NS 1000000000u
+/* Later than this the guest runs by this end's word. */
+#define ENTER_TIMEOUT_MS 10u
 
 /* How far the stream has come: a record belongs to one of these, and there is no way back. */
 enum load_stage {
@@ -87,6 +89,7 @@ void destination_free(struct destination *destination)
         return;
     for (size_t i = 0; i < destination->config.device_count; i++)
         device_load_close(&destination->device[i]);
+    device_set_close(&destination->set);
     /* It stops logs of the machine's memory. */
     verification_end(&destination->verification);
     machine_free(destination->machine);
@@ -211,6 +214,21 @@ static int receive_hello(struct destination *destination, struct handover_hello 
     return 0;
 }
 
+/* Every device to RESUMING: its data may come while the guest works, and must not wait for it once it does not. */
+static int prepare_devices(struct destination *destination, struct error *error)
+{
+    if (device_set_open(&destination->set, error) < 0)
+        return -1;
+    if (destination->config.order == DEVICE_ORDER_CLOUD_HYPERVISOR)
+        return 0;
+    if (device_set_resuming(&destination->set, error) < 0)
+        return -1;
+    for (unsigned int i = 0; i < destination->config.device_count; i++)
+        if (device_load_begin(&destination->device[i], &destination->set, i, error) < 0)
+            return -1;
+    return 0;
+}
+
 static int prepare(struct destination *destination, struct error *error)
 {
     const struct destination_config *config = &destination->config;
@@ -234,11 +252,9 @@ static int prepare(struct destination *destination, struct error *error)
         return error_set(error, EINVAL,
                          "the devices of this guest reach each other's BARs, which --no-p2p forbids: give it to the "
                          "source as well");
-    if (build(destination, &board, error) < 0 || check_tsc(destination, &hello, error) < 0)
+    if (build(destination, &board, error) < 0 || vm_expect_state(machine_vm(destination->machine), error) < 0 ||
+        check_tsc(destination, &hello, error) < 0 || prepare_devices(destination, error) < 0)
         return -1;
-    for (uint32_t i = 0; config->order == DEVICE_ORDER_QEMU && i < config->device_count; i++)
-        if (device_load_begin(&destination->device[i], &destination->set, i, error) < 0)
-            return -1;
     event_phase(config->log, "destination-prepare", start, clock_now_ns(), 0);
     step_reach(&destination->steps, STEP_DESTINATION_ROUNDS);
     return send_record(destination, STREAM_PREPARED, NULL, 0, error);
@@ -287,14 +303,25 @@ static int put_vm(struct destination *destination, const struct stream_record *r
     return result;
 }
 
-static int put_device_state(struct destination *destination, const struct stream_record *record, struct error *error)
+static int keep_device_state(struct destination *destination, const struct stream_record *record, struct error *error)
 {
-    const struct device_load *device = &destination->device[record->instance];
-
-    if (machine_put_device_state(destination->machine, record->instance, record->data, record->size, error) < 0)
-        return -1;
-    event_phase(destination->config.log, "device-load", device->start_ns, clock_now_ns(), device->bytes);
     destination->next_device++;
+    return device_load_keep(&destination->device[record->instance], record, error);
+}
+
+/* All devices to STOP, side by side, and what the VMM keeps of them into its place. */
+static int put_devices(struct destination *destination, struct error *error)
+{
+    step_reach(&destination->steps, STEP_DESTINATION_DEVICES_STOP);
+    if (destination->config.order == DEVICE_ORDER_STOPCOPY && device_set_loaded(&destination->set, error) < 0)
+        return -1;
+    for (unsigned int i = 0; i < destination->config.device_count; i++) {
+        struct device_load *device = &destination->device[i];
+
+        if (machine_put_device_state(destination->machine, i, device->state.data, device->state.size, error) < 0)
+            return -1;
+        event_phase(destination->config.log, "device-load", device->start_ns, clock_now_ns(), device->bytes);
+    }
     return 0;
 }
 
@@ -380,6 +407,13 @@ static int check_end(struct destination *destination, const struct stream_record
     return 0;
 }
 
+/* To write events takes longer than much of what they time. Whoever does something at the steps wants to see them. */
+static void hold_log(struct destination *destination)
+{
+    if (!destination->steps.watcher)
+        event_log_hold(destination->config.log);
+}
+
 static int take_record(struct destination *destination, const struct stream_record *record, struct error *error)
 {
     if (!in_order(destination, record))
@@ -387,11 +421,10 @@ static int take_record(struct destination *destination, const struct stream_reco
                           destination->stream.peer, stream_type_name(record->type), record->instance,
                           destination->stream.received - 1);
     destination->stage = stage_after(destination->stage, record->type);
-    if (record->type == STREAM_VM)
+    if (record->type == STREAM_VM) {
         step_reach(&destination->steps, STEP_DESTINATION_LOAD);
-    /* With no device there is nothing that stops. */
-    if (record->type == STREAM_DEVICE_END || record->type == STREAM_END)
-        step_reach(&destination->steps, STEP_DESTINATION_DEVICES_STOP);
+        hold_log(destination);
+    }
     switch (record->type) {
     case STREAM_ALIVE:
         return 0;
@@ -412,9 +445,9 @@ static int take_record(struct destination *destination, const struct stream_reco
     case STREAM_DEVICE_END:
         return device_load_end(&destination->device[record->instance], &destination->set, record, error);
     case STREAM_DEVICE_STATE:
-        return put_device_state(destination, record, error);
+        return keep_device_state(destination, record, error);
     default:
-        return check_end(destination, record, error);
+        return check_end(destination, record, error) < 0 ? -1 : put_devices(destination, error);
     }
 }
 
@@ -448,14 +481,11 @@ static void show_alive(void *context)
 }
 
 /* After COMMIT, before any device leaves STOP. */
-static int before_start(struct destination *destination, struct proof_snapshot *paused, struct error *error)
+static int before_start(struct destination *destination, struct error *error)
 {
     const struct destination_config *config = &destination->config;
     uint64_t start;
 
-    /* The guest may have been stopped before it wrote its first progress: that is no failure of the migration. */
-    if (machine_progress(destination->machine, paused, NULL) < 0)
-        memset(paused, 0, sizeof(*paused));
     step_reach(&destination->steps, STEP_DESTINATION_DIGESTS);
     destination->alive_ns = clock_now_ns();
     destination->verification.meanwhile = show_alive;
@@ -494,13 +524,12 @@ static int run_everything(struct destination *destination, bool *tried, struct e
     return machine_resume(destination->machine, error);
 }
 
-static enum handover_outcome start_guest(struct destination *destination, struct proof_snapshot *paused,
-                                         struct error *error)
+static enum handover_outcome start_guest(struct destination *destination, struct error *error)
 {
     uint64_t start, resumed, payload;
     bool tried = false;
 
-    if (before_start(destination, paused, error) < 0) {
+    if (before_start(destination, error) < 0) {
         tell(destination, STREAM_NOT_STARTED, error);
         return HANDOVER_ON_SOURCE;
     }
@@ -510,7 +539,9 @@ static enum handover_outcome start_guest(struct destination *destination, struct
         tell(destination, tried ? STREAM_FAILED : STREAM_NOT_STARTED, error);
         return tried ? HANDOVER_LOST : HANDOVER_ON_SOURCE;
     }
-    resumed = clock_now_ns();
+    resumed = vm_entered_ns(machine_vm(destination->machine), deadline_in_ms(ENTER_TIMEOUT_MS));
+    if (!resumed)
+        resumed = clock_now_ns();
     event_phase(destination->config.log, "resume", start, resumed, 0);
     event_fact(destination->config.log, "downtime_ns", time_since(destination->paused_ns, resumed));
     if (destination->clock_error_ns)
@@ -523,16 +554,23 @@ static enum handover_outcome start_guest(struct destination *destination, struct
     return HANDOVER_DONE;
 }
 
-static int wait_commit(struct destination *destination, struct error *error)
+static int wait_commit(struct destination *destination, struct proof_snapshot *paused, struct error *error)
 {
     struct stream_record record;
 
     step_reach(&destination->steps, STEP_DESTINATION_READY);
     if (send_record(destination, STREAM_READY, NULL, 0, error) < 0)
         return -1;
+    /* While the source answers. The guest may have been stopped before it wrote its first progress: no failure of ours. */
+    if (machine_progress(destination->machine, paused, NULL) < 0)
+        memset(paused, 0, sizeof(*paused));
+    if (device_set_check_all(&destination->set, error) < 0)
+        return -1;
     step_reach(&destination->steps, STEP_DESTINATION_COMMIT_WAIT);
     if (stream_receive(&destination->stream, &record, wait_deadline(destination), error) < 0)
         return error_prefix(error, "waiting for COMMIT");
+    if (record.type == STREAM_CANCELLED)
+        return cancelled(destination, &record, error);
     if (record.type != STREAM_COMMIT)
         return error_rule(error, "stream/invalid", 0, "%s sent %s where COMMIT was due", destination->stream.peer,
                           stream_type_name(record.type));
@@ -544,11 +582,14 @@ enum handover_outcome destination_receive(struct destination *destination, struc
 {
     enum handover_outcome outcome;
 
-    if (prepare(destination, error) < 0 || load(destination, error) < 0 || wait_commit(destination, error) < 0) {
+    if (prepare(destination, error) < 0 || load(destination, error) < 0 ||
+        wait_commit(destination, paused, error) < 0) {
         tell(destination, STREAM_REFUSED, error);
+        event_log_release(destination->config.log);
         return destination->guest_ended ? HANDOVER_ENDED : HANDOVER_ON_SOURCE;
     }
-    outcome = start_guest(destination, paused, error);
+    outcome = start_guest(destination, error);
+    event_log_release(destination->config.log);
     if (outcome == HANDOVER_DONE) {
         *machine = destination->running = destination->machine;
         destination->machine = NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/migrate/device_load.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 #include "vmm/vfio/migration.h"
@@ -10,8 +11,8 @@ int device_load_begin(struct device_load *load, struct device_set *set, uint32_t
     struct vfio_device *device = set->device[index];
 
     load->begun = true;
-    load->start_ns = clock_now_ns();
-    if (device_set_arc(set, index, VFIO_DEVICE_STATE_RESUMING, error) < 0)
+    if (set->state[index] != VFIO_DEVICE_STATE_RESUMING &&
+        device_set_arc(set, index, VFIO_DEVICE_STATE_RESUMING, error) < 0)
         return -1;
     load->session = device->ops->take_session(device);
     if (!load->session)
@@ -38,6 +39,8 @@ int device_load_data(struct device_load *load, struct device_set *set, const str
                           record->instance, offset, load->bytes);
     if (!load->begun && device_load_begin(load, set, record->instance, error) < 0)
         return -1;
+    if (!load->start_ns)
+        load->start_ns = clock_now_ns();
     load->bytes += size;
     load->written += size;
     if (load->cut && size > 1) {
@@ -56,6 +59,13 @@ int device_load_data(struct device_load *load, struct device_set *set, const str
     return 0;
 }
 
+static void close_session(struct device_load *load)
+{
+    if (load->session)
+        load->session->device->ops->session_close(load->session);
+    load->session = NULL;
+}
+
 int device_load_end(struct device_load *load, struct device_set *set, const struct stream_record *record,
                     struct error *error)
 {
@@ -64,6 +74,8 @@ int device_load_end(struct device_load *load, struct device_set *set, const stru
 
     if (!load->begun && device_load_begin(load, set, record->instance, error) < 0)
         return -1;
+    if (!load->start_ns)
+        load->start_ns = clock_now_ns();
     if (!cursor_at_end(&cursor) || total != load->bytes)
         return error_rule(error, "stream/device-size", 0,
                           "the state of device %" PRIu32 " ends after %" PRIu64 " bytes, of which %" PRIu64 " came",
@@ -74,15 +86,18 @@ int device_load_end(struct device_load *load, struct device_set *set, const stru
                           record->instance, set->device[record->instance]->name, load->written, load->bytes);
     load->ended = true;
     if (set->order != DEVICE_ORDER_QEMU)
-        device_load_close(load);
-    if (set->order != DEVICE_ORDER_STOPCOPY)
-        return 0;
-    return device_set_arc(set, record->instance, VFIO_DEVICE_STATE_STOP, error);
+        close_session(load);
+    return 0;
+}
+
+int device_load_keep(struct device_load *load, const struct stream_record *record, struct error *error)
+{
+    buffer_put(&load->state, record->data, record->size);
+    return load->state.failed ? error_set(error, ENOMEM, "the state of device %" PRIu32, record->instance) : 0;
 }
 
 void device_load_close(struct device_load *load)
 {
-    if (load->session)
-        load->session->device->ops->session_close(load->session);
-    load->session = NULL;
+    close_session(load);
+    buffer_free(&load->state);
 }

@@ -2,14 +2,28 @@
 #include "vmm/migrate/device_set.h"
 
 #include <errno.h>
-#include <pthread.h>
 
 #include "vmm/vfio/fsm.h"
 #include "vmm/vfio/migration.h"
 
+/* As long as this the answer to where the devices are holds. */
+#define CHECK_HOLDS_NS 1000000u
+
 static bool has_p2p(const struct device_set *set, size_t index)
 {
     return set->flags[index] & VFIO_MIGRATION_P2P;
+}
+
+int device_set_open(struct device_set *set, struct error *error)
+{
+    set->crew = crew_new(set->count ? set->count - 1 : 0, error);
+    return set->crew ? 0 : -1;
+}
+
+void device_set_close(struct device_set *set)
+{
+    crew_free(set->crew);
+    set->crew = NULL;
 }
 
 /* What the backend knows of the reason goes first: it is what the user can act on. */
@@ -133,8 +147,6 @@ int device_set_arc(struct device_set *set, size_t index, unsigned int to, struct
     uint64_t start = clock_now_ns();
     int result;
 
-    if (device_set_check(set, index, error) < 0)
-        return -1;
     device->ops->set_timeout(device, set->arc_timeout_ns);
     result = migration_set_state(device, to, error);
     device->ops->set_timeout(device, set->message_timeout_ns);
@@ -167,54 +179,32 @@ bool device_set_has_pre_copy(const struct device_set *set, size_t index)
 struct arc {
     struct device_set *set;
     size_t index;
-    bool due;
+    bool check; /* whether the device is where its last arc took it */
+    bool move;
     unsigned int to;
-    pthread_t thread;
-    bool threaded;
     int result;
     struct error error;
 };
 
-static void *take_arc(void *argument)
+static void take_arc(void *argument)
 {
     struct arc *arc = argument;
 
-    arc->result = device_set_arc(arc->set, arc->index, arc->to, &arc->error);
-    return NULL;
+    arc->result = arc->check ? device_set_check(arc->set, arc->index, &arc->error) : 0;
+    if (arc->result == 0 && arc->move)
+        arc->result = device_set_arc(arc->set, arc->index, arc->to, &arc->error);
 }
-
-/* What a step asks of a device: false where it has nothing to do in it. */
-typedef bool (*arc_choice)(const struct device_set *set, size_t index, unsigned int *to);
 
 /*
  * All devices take the step at the same time, for an arc may wait for hardware: the step takes as long as the slowest. It
- * ends when every one has answered. *any: some device was asked. The error is that of the first that failed.
+ * ends when every one has answered. The error is that of the first that failed.
  */
-static int step(struct device_set *set, arc_choice choose, bool *any, struct error *error)
+static int take_arcs(struct device_set *set, struct arc *arcs, size_t count, struct error *error)
 {
-    struct arc arcs[BOARD_DEVICES_MAX];
-    struct arc *own = NULL; /* of this thread: the last */
     int result = 0;
 
-    for (size_t i = 0; i < set->count; i++) {
-        arcs[i] = (struct arc){.set = set, .index = i, .error = ERROR_INIT};
-        arcs[i].due = choose(set, i, &arcs[i].to);
-        if (arcs[i].due && check_order(set, i, arcs[i].to, error) < 0)
-            return -1;
-        if (arcs[i].due)
-            own = &arcs[i];
-    }
-    if (!own)
-        return 0;
-    *any = true;
-    for (struct arc *arc = arcs; arc < own; arc++)
-        arc->threaded = arc->due && pthread_create(&arc->thread, NULL, take_arc, arc) == 0;
-    for (struct arc *arc = arcs; arc <= own; arc++)
-        if (arc->due && !arc->threaded)
-            take_arc(arc);
-    for (struct arc *arc = arcs; arc <= own; arc++) {
-        if (arc->threaded)
-            pthread_join(arc->thread, NULL);
+    crew_do(set->crew, take_arc, arcs, sizeof(*arcs), count);
+    for (struct arc *arc = arcs; arc < arcs + count; arc++) {
         if (arc->result == 0)
             continue;
         if (result)
@@ -224,6 +214,49 @@ static int step(struct device_set *set, arc_choice choose, bool *any, struct err
         result = -1;
     }
     return result;
+}
+
+/* What a step asks of a device: false where it has nothing to do in it. */
+typedef bool (*arc_choice)(const struct device_set *set, size_t index, unsigned int *to);
+
+/* *any: some device was asked. */
+static int step(struct device_set *set, arc_choice choose, bool check, bool *any, struct error *error)
+{
+    struct arc arcs[BOARD_DEVICES_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < set->count; i++) {
+        struct arc *arc = &arcs[count];
+
+        *arc = (struct arc){.set = set, .index = i, .check = check, .move = true, .error = ERROR_INIT};
+        if (!choose(set, i, &arc->to))
+            continue;
+        if (check_order(set, i, arc->to, error) < 0)
+            return -1;
+        count++;
+    }
+    if (count)
+        *any = true;
+    return take_arcs(set, arcs, count, error);
+}
+
+int device_set_check_all(struct device_set *set, struct error *error)
+{
+    struct arc arcs[BOARD_DEVICES_MAX];
+
+    for (size_t i = 0; i < set->count; i++)
+        arcs[i] = (struct arc){.set = set, .index = i, .check = true, .error = ERROR_INIT};
+    if (take_arcs(set, arcs, set->count, error) < 0)
+        return -1;
+    set->checked_ns = clock_now_ns();
+    return 0;
+}
+
+static bool to_resuming(const struct device_set *set, size_t index, unsigned int *to)
+{
+    (void)set, (void)index;
+    *to = VFIO_DEVICE_STATE_RESUMING;
+    return true;
 }
 
 static bool to_pre_copy(const struct device_set *set, size_t index, unsigned int *to)
@@ -280,21 +313,35 @@ static void call_between(struct device_set *set)
         set->between(set->between_context);
 }
 
+int device_set_resuming(struct device_set *set, struct error *error)
+{
+    bool any;
+
+    return step(set, to_resuming, true, &any, error);
+}
+
+int device_set_loaded(struct device_set *set, struct error *error)
+{
+    bool any;
+
+    return step(set, to_stop, false, &any, error);
+}
+
 int device_set_pre_copy(struct device_set *set, struct error *error)
 {
     bool any;
 
-    return step(set, to_pre_copy, &any, error);
+    return step(set, to_pre_copy, true, &any, error);
 }
 
 int device_set_stop_copy(struct device_set *set, bool p2p_first, struct error *error)
 {
     bool any;
 
-    if (p2p_first && step(set, to_quiet, &any, error) < 0)
+    if (p2p_first && step(set, to_quiet, false, &any, error) < 0)
         return -1;
     call_between(set);
-    return step(set, to_stop_copy, &any, error);
+    return step(set, to_stop_copy, false, &any, error);
 }
 
 void device_set_stop(struct device_set *set)
@@ -302,19 +349,18 @@ void device_set_stop(struct device_set *set)
     struct error error = ERROR_INIT;
     bool any;
 
-    if (step(set, to_stop, &any, &error) < 0)
+    if (step(set, to_stop, true, &any, &error) < 0)
         event_error(set->log, &error);
 }
 
 int device_set_run(struct device_set *set, bool *tried, struct error *error)
 {
-    for (size_t i = 0; i < set->count; i++)
-        if (device_set_check(set, i, error) < 0)
-            return -1;
-    if (set->order != DEVICE_ORDER_CLOUD_HYPERVISOR && step(set, to_running_p2p, tried, error) < 0)
+    if (clock_now_ns() > set->checked_ns + CHECK_HOLDS_NS && device_set_check_all(set, error) < 0)
+        return -1;
+    if (set->order != DEVICE_ORDER_CLOUD_HYPERVISOR && step(set, to_running_p2p, false, tried, error) < 0)
         return -1;
     call_between(set);
-    return step(set, to_running, tried, error);
+    return step(set, to_running, false, tried, error);
 }
 
 /* The last resort, which the user has allowed. */
@@ -350,9 +396,9 @@ int device_set_recover(struct device_set *set, struct error *error)
         if (reset_lost(set, i, error) < 0)
             return -1;
     }
-    if (step(set, back_to_running_p2p, &any, error) < 0)
+    if (step(set, back_to_running_p2p, false, &any, error) < 0)
         return -1;
-    return step(set, to_running, &any, error);
+    return step(set, to_running, false, &any, error);
 }
 
 int device_set_all_run(struct device_set *set, struct error *error)

@@ -7,6 +7,7 @@
 #define STOPCOPY_DEVICE_SET_H
 
 #include "vmm/board/machine.h"
+#include "vmm/migrate/crew.h"
 #include "vmm/report/event_log.h"
 
 /*
@@ -37,7 +38,13 @@ struct device_set {
      * further. NULL: nothing. */
     void (*between)(void *context);
     void *between_context;
+    struct crew *crew;   /* the devices' steps; NULL: they go one after the other */
+    uint64_t checked_ns; /* when every device was found in its state, 0: never */
 };
+
+/* Makes the threads for steps that are taken side by side, before there is a hurry. */
+int device_set_open(struct device_set *set, struct error *error);
+void device_set_close(struct device_set *set);
 
 /*
  * Can these devices be migrated together? Reads each one's flags and state. Errors name the device and the reason; rule
@@ -46,14 +53,15 @@ struct device_set {
 int device_set_probe(struct device_set *set, bool no_p2p, struct error *error);
 
 /*
- * One change of state of one device, timed and logged. Before it the state is read: rule "device/state-changed" where the
- * device is not where the last arc took it, and "device/p2p-order" where another device is in the way. On failure the
- * state is read back: rule "device/no-answer", "device/error-state" or "device/arc-failed".
+ * One change of state of one device, timed and logged. On failure the state is read back: rule "device/no-answer",
+ * "device/error-state" or "device/arc-failed".
  */
 int device_set_arc(struct device_set *set, size_t index, unsigned int to, struct error *error);
 
 /* Is the device where its last arc took it? Rule "device/state-changed". */
 int device_set_check(struct device_set *set, size_t index, struct error *error);
+/* Is every device? While the guest is stopped a step does not ask: it is asked before, and while the other end works. */
+int device_set_check_all(struct device_set *set, struct error *error);
 /* Has the VMM accessed a BAR since the device came to its state? Then a finding, "device/bar-access". */
 void device_set_check_bars(const struct device_set *set, size_t index);
 /* Has the device the PRE_COPY states? */
@@ -62,17 +70,21 @@ bool device_set_has_pre_copy(const struct device_set *set, size_t index);
  * The steps below are taken by all devices side by side: what waits costs the longest wait, and not the sum. A step ends when
  * every device has answered; the error is that of the first device that failed, the others' go to the log.
  */
+/* RUNNING to RESUMING, and RESUMING to STOP, of every device. */
+int device_set_resuming(struct device_set *set, struct error *error);
+int device_set_loaded(struct device_set *set, struct error *error);
 /* RUNNING to PRE_COPY, of every device that has it. */
 int device_set_pre_copy(struct device_set *set, struct error *error);
 /* RUNNING or PRE_COPY to STOP_COPY, every device to RUNNING_P2P or PRE_COPY_P2P first (but for a fault on purpose). */
 int device_set_stop_copy(struct device_set *set, bool p2p_first, struct error *error);
 /* Is every device in RUNNING? Rule "device/not-running" where not. */
 int device_set_all_run(struct device_set *set, struct error *error);
-/* STOP_COPY to STOP. What fails goes to the log: nobody needs these devices any more. */
+/* STOP_COPY to STOP. What fails, and a device that is not in STOP_COPY any more, goes to the log: nobody needs it now. */
 void device_set_stop(struct device_set *set);
 /*
  * STOP (by another order: RESUMING) to RUNNING, every device to RUNNING_P2P first. *tried: an arc out of STOP was tried on some device; none is where one of
- * them does not answer any more, or is not where its last arc took it.
+ * them does not answer any more, or is not where its last arc took it, as far as that shows before the first: all are asked,
+ * unless device_set_check_all did so within the last millisecond.
  */
 int device_set_run(struct device_set *set, bool *tried, struct error *error);
 /* Back to RUNNING from wherever a failure left the devices, in the same order. A device in ERROR, or one that cannot go

@@ -2,6 +2,7 @@
 libvmm_a_SOURCES += \
 	vmm/migrate/channel.c vmm/migrate/channel.h \
 	vmm/migrate/channel_file.c vmm/migrate/channel_file.h \
+	vmm/migrate/crew.c vmm/migrate/crew.h \
 	vmm/migrate/destination.c \
 	vmm/migrate/device_load.c vmm/migrate/device_load.h \
 	vmm/migrate/device_set.c vmm/migrate/device_set.h \

@@ -76,7 +76,8 @@ int source_prepare(struct source *source, struct error *error)
     if (stream_secure(&source->stream, config->tls, source_deadline(source), error) < 0)
         return -1;
     if ((config->share_ram && ram_share_possible(source->stream.fd, error) < 0) ||
-        device_set_probe(&source->set, !machine_board(config->machine)->wishes.peers, error) < 0)
+        device_set_probe(&source->set, !machine_board(config->machine)->wishes.peers, error) < 0 ||
+        device_set_open(&source->set, error) < 0)
         return -1;
     guest_tsc = vm_guest_tsc(machine_vm(config->machine));
     if (fault_is_on(config->faults, VMM_TSC_AHEAD))
@@ -143,6 +144,13 @@ static int pause_vcpus(struct source *source, struct error *error)
     return 0;
 }
 
+/* To write events takes longer than much of what they time. Whoever does something at the steps wants to see them. */
+static void hold_log(struct source *source)
+{
+    if (!source->steps.watcher)
+        event_log_hold(source->config.log);
+}
+
 /* Pauses the vCPUs, stops the devices, and takes their interrupts on the way into the interrupt controller. */
 static int stop_everything(struct source *source, struct error *error)
 {
@@ -150,6 +158,9 @@ static int stop_everything(struct source *source, struct error *error)
     uint64_t paused, stopped;
 
     step_reach(&source->steps, STEP_SOURCE_PAUSE);
+    if (device_set_check_all(&source->set, error) < 0)
+        return -1;
+    hold_log(source);
     if (pause_vcpus(source, error) < 0)
         return -1;
     paused = clock_now_ns();
@@ -169,16 +180,14 @@ static int stop_everything(struct source *source, struct error *error)
 }
 
 /*
- * While nobody runs the guest and its devices rest: what RAM and the guest's progress are now. RAM that is shared can be
- * digested at no other time, for from COMMIT on the destination writes to it.
+ * While nobody runs the guest and its devices rest: what RAM is now. RAM that is shared can be digested at no other time, for
+ * from COMMIT on the destination writes to it.
  */
 static int take_stock(struct source *source, struct error *error)
 {
     const struct source_config *config = &source->config;
     uint64_t start = clock_now_ns();
 
-    if (config->stopped && machine_progress(config->machine, config->stopped, NULL) < 0)
-        memset(config->stopped, 0, sizeof(*config->stopped));
     if (!config->share_ram || !source->digests)
         return 0;
     if (ram_digests_take(config->machine, &source->at_stop, error) < 0)
@@ -278,7 +287,8 @@ static enum handover_outcome go_on_here(struct source *source, struct error *err
     const struct source_config *config = &source->config;
     struct error recovery = ERROR_INIT;
 
-    if (!source->precopy || precopy_cancel(source->precopy, &recovery) == 0) {
+    if ((source->precopy ? precopy_cancel(source->precopy, &recovery) : device_set_recover(&source->set, &recovery)) ==
+        0) {
         check_unwound(source);
         return HANDOVER_ON_SOURCE;
     }
@@ -301,8 +311,7 @@ static enum handover_outcome resume_here(struct source *source, struct error *er
     start = clock_now_ns();
     if (!source->paused)
         return go_on_here(source, error);
-    if (source->precopy)
-        precopy_end_sessions(source->precopy);
+    source_end_sessions(source);
     if (source->at_stop.ranges)
         ram_share_check_unwritten(config->machine, &source->at_stop, config->log);
     if ((!fault_is_on(config->faults, VMM_NO_UNWIND) && device_set_recover(&source->set, &recovery) < 0) ||
@@ -466,6 +475,8 @@ void source_free(struct source *source)
         return;
     if (fault_is_on(source->config.faults, VMM_DESCRIPTOR_LEAKED))
         (void)!dup(STDERR_FILENO);
+    source_end_sessions(source);
+    device_set_close(&source->set);
     precopy_free(source->precopy);
     ram_sender_free(&source->ram);
     ram_digests_free(&source->at_stop);
@@ -531,10 +542,11 @@ enum handover_outcome source_migrate(struct source *source, struct error *error)
 
     source->start_ns = clock_now_ns();
     if ((source->config.pre_copy && send_live(source, error) < 0) || stop_everything(source, error) < 0 ||
-        take_stock(source, error) < 0 || source_send_everything(source, error) < 0)
+        take_stock(source, error) < 0 || source_send_everything(source, error) < 0 || source_settle(source, error) < 0)
         cancel(source, error);
     else
         outcome = source->config.file ? save(source, error) : hand_over(source, error);
+    event_log_release(source->config.log);
     if (outcome == HANDOVER_DONE && !source->config.file)
         finish(source);
     else if (outcome == HANDOVER_ON_SOURCE)

@@ -13,6 +13,9 @@ struct source {
     struct buffer state; /* one record at a time */
     void *data;          /* a piece of a device's stream */
     struct ram_sender ram;
+    /* Of the devices in STOP_COPY, whose streams were read to their ends, with the bytes read. */
+    struct vfio_data_session *session[BOARD_DEVICES_MAX];
+    uint64_t session_bytes[BOARD_DEVICES_MAX];
     struct precopy *precopy; /* NULL: everything goes after the stop */
     uint64_t start_ns;       /* of the migration: the first round, or the pause */
     bool digests;            /* the destination wants them */
@@ -36,5 +39,12 @@ int source_send_record(struct source *source, enum stream_type type, uint32_t in
 int source_send_state(struct source *source, enum stream_type type, uint32_t instance, struct error *error);
 /* What is left of RAM, vCPUs, board, devices, and the end record: the guest and its devices are stopped. */
 int source_send_everything(struct source *source, struct error *error);
+/*
+ * While the destination loads: what is still to be found out of the stopped guest and its devices. The ends of their streams
+ * are ends, and nobody accessed a BAR.
+ */
+int source_settle(struct source *source, struct error *error);
+/* Closes the devices' sessions that are left. */
+void source_end_sessions(struct source *source);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <endian.h>
 #include <errno.h>
+#include <string.h>
 
 #include "vmm/migrate/source_private.h"
 #include "vmm/vfio/migration.h"
@@ -138,19 +139,17 @@ static int send_device(struct source *source, unsigned int index, struct error *
     if (!session)
         return error_rule(error, "device/no-session", 0,
                           "device %u (%s): STOP_COPY gave no data transfer session (data_fd)", index, device->name);
-    if (fault_is_on(faults, VMM_BAR_ACCESS) && touch_bar(device, error) < 0) {
-        device->ops->session_close(session);
+    source->session[index] = session;
+    if (fault_is_on(faults, VMM_BAR_ACCESS) && touch_bar(device, error) < 0)
         return -1;
-    }
-    result = migration_read_all(session, source->data, STREAM_DATA_MAX, send_piece, &sink, &bytes, error);
-    device->ops->session_close(session);
+    result = migration_read_to_end(session, source->data, STREAM_DATA_MAX, send_piece, &sink, &bytes, error);
+    source->session_bytes[index] = bytes;
     /* A device that left STOP_COPY by itself is the cause, and the read's failure what follows. */
     if (result < 0 && device_set_check(&source->set, index, &changed) < 0 && changed.rule[0])
         *error = changed;
     if (result < 0)
         return error_prefix(error, "device %u (%s): saving its state", index, device->name);
     total = htole64(before + bytes + (fault_is_on(faults, VMM_SIZE_COUNTED_TWICE) ? before : 0));
-    device_set_check_bars(&source->set, index);
     if (source_send_record(source, STREAM_DEVICE_END, index, &total, sizeof(total), error) < 0)
         return -1;
     buffer_clear(&source->state);
@@ -163,6 +162,43 @@ static int send_device(struct source *source, unsigned int index, struct error *
     numbers.state_bytes = before + bytes;
     event_device(source->config.log, source->config.leg, index, device->name, &numbers);
     return 0;
+}
+
+static int check_end(struct source *source, unsigned int index, struct error *error)
+{
+    struct vfio_data_session *session = source->session[index];
+
+    if (migration_check_end(session, source->data, STREAM_DATA_MAX, source->session_bytes[index], error) < 0)
+        return error_prefix(error, "device %u (%s): saving its state", index, session->device->name);
+    session->device->ops->session_close(session);
+    source->session[index] = NULL;
+    device_set_check_bars(&source->set, index);
+    return 0;
+}
+
+int source_settle(struct source *source, struct error *error)
+{
+    const struct source_config *config = &source->config;
+
+    if (config->stopped && machine_progress(config->machine, config->stopped, NULL) < 0)
+        memset(config->stopped, 0, sizeof(*config->stopped));
+    for (unsigned int i = 0; i < config->device_count; i++)
+        if (check_end(source, i, error) < 0)
+            return -1;
+    return 0;
+}
+
+void source_end_sessions(struct source *source)
+{
+    for (unsigned int i = 0; i < source->config.device_count; i++) {
+        struct vfio_data_session *session = source->session[i];
+
+        if (session)
+            session->device->ops->session_close(session);
+        source->session[i] = NULL;
+    }
+    if (source->precopy)
+        precopy_end_sessions(source->precopy);
 }
 
 /* What of RAM the destination has not got, or not as it is now. */

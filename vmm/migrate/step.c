@@ -44,7 +44,7 @@ static const struct step_row rows[MIGRATION_STEPS] = {
     [STEP_DESTINATION_LOAD] = {"destination/load", true, STEP_ALWAYS, STEP_GUEST_SOURCE,
                                "RAM is whole; interrupt controller, vCPUs, board and devices are loaded"},
     [STEP_DESTINATION_DEVICES_STOP] = {"destination/devices-stop", true, STEP_ALWAYS, STEP_GUEST_SOURCE,
-                                       "the first device has all its data; it goes to STOP, and the others follow"},
+                                       "every device has all its data; they go to STOP"},
     [STEP_DESTINATION_READY] = {"destination/ready", true, STEP_ALWAYS, STEP_GUEST_SOURCE,
                                 "everything is loaded and checked, every device is in STOP; READY is sent"},
     [STEP_DESTINATION_COMMIT_WAIT] = {"destination/commit-wait", true, STEP_ALWAYS, STEP_GUEST_SOURCE_OR_HELD,

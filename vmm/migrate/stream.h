@@ -48,7 +48,7 @@ enum stream_type {
     STREAM_ALIVE = 21,        /* source, after PREPARED, before the first of what follows: the guest still works */
     STREAM_RAM_ZERO = 22, /* instance: range. u64 offset into it, u64 bytes: pages that were sent and are zero now */
     STREAM_CANCELLED =
-        23, /* instance: enum stream_cancelled. Source, before END: why the migration ends; the guest stays */
+        23, /* instance: enum stream_cancelled. Source, before COMMIT: why the migration ends; the guest stays */
     STREAM_RAM_SHARED = 24, /* source, before BOARD: RAM's memfds, attached by SCM_RIGHTS, and for each u64 st_dev,
                                u64 st_ino, u64 size */
     STREAM_TYPES

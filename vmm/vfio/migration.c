@@ -76,9 +76,8 @@ int migration_read_failed(struct vfio_data_session *session, uint64_t bytes, str
     return -1;
 }
 
-/* An end is one: whoever reads on gets nothing more. What came was a short read, if more comes. */
-static int check_end(struct vfio_data_session *session, void *buffer, size_t buffer_size, uint64_t bytes,
-                     struct error *error)
+int migration_check_end(struct vfio_data_session *session, void *buffer, size_t buffer_size, uint64_t bytes,
+                        struct error *error)
 {
     size_t count = 0;
     enum vfio_data_result result = session->device->ops->session_read(session, buffer, buffer_size, &count, error);
@@ -93,8 +92,8 @@ static int check_end(struct vfio_data_session *session, void *buffer, size_t buf
                       session->device->name, (unsigned long long)bytes);
 }
 
-int migration_read_all(struct vfio_data_session *session, void *buffer, size_t buffer_size, migration_sink sink,
-                       void *context, uint64_t *bytes, struct error *error)
+int migration_read_to_end(struct vfio_data_session *session, void *buffer, size_t buffer_size, migration_sink sink,
+                          void *context, uint64_t *bytes, struct error *error)
 {
     const struct vfio_device_ops *ops = session->device->ops;
 
@@ -114,8 +113,16 @@ int migration_read_all(struct vfio_data_session *session, void *buffer, size_t b
             return -1;
         *bytes += count;
         if (result == VFIO_DATA_END)
-            return check_end(session, buffer, buffer_size, *bytes, error);
+            return 0;
     }
+}
+
+int migration_read_all(struct vfio_data_session *session, void *buffer, size_t buffer_size, migration_sink sink,
+                       void *context, uint64_t *bytes, struct error *error)
+{
+    if (migration_read_to_end(session, buffer, buffer_size, sink, context, bytes, error) < 0)
+        return -1;
+    return migration_check_end(session, buffer, buffer_size, *bytes, error);
 }
 
 int migration_write_all(struct vfio_data_session *session, const void *data, size_t size, struct error *error)

@@ -27,9 +27,18 @@ bool migration_use_precopy_info_v2(struct vfio_device *device);
 
 /*
  * Reads to the end of the session's stream, and gives each piece to sink (which returns 0, or -1 with error). Rules:
- * "device/no-answer", "device/read-failed", "device/enomsg-in-stop-copy", "device/data-after-end".
+ * "device/no-answer", "device/read-failed", "device/enomsg-in-stop-copy".
  */
 typedef int (*migration_sink)(void *context, const void *data, size_t size, struct error *error);
+int migration_read_to_end(struct vfio_data_session *session, void *buffer, size_t buffer_size, migration_sink sink,
+                          void *context, uint64_t *bytes, struct error *error);
+/*
+ * An end is one: whoever reads on gets nothing more. What came was a short read, if more comes: rule
+ * "device/data-after-end". bytes: that came, for the error.
+ */
+int migration_check_end(struct vfio_data_session *session, void *buffer, size_t buffer_size, uint64_t bytes,
+                        struct error *error);
+/* Both, one after the other. */
 int migration_read_all(struct vfio_data_session *session, void *buffer, size_t buffer_size, migration_sink sink,
                        void *context, uint64_t *bytes, struct error *error);
 /* Makes the error of a read the rule "device/read-failed", where it has none of its own. Returns -1. */

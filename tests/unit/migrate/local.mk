@@ -2,10 +2,10 @@
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram \
 	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination tests/unit/migrate/after_running tests/unit/migrate/source tests/unit/migrate/conclude tests/unit/migrate/ram_share tests/unit/migrate/device_set \
-	tests/unit/migrate/endless
+	tests/unit/migrate/endless tests/unit/migrate/crew
 TESTS += tests/unit/migrate/stream tests/unit/migrate/channel tests/unit/migrate/ram \
 	tests/unit/migrate/dirty_tracking tests/unit/migrate/destination tests/unit/migrate/after_running tests/unit/migrate/source tests/unit/migrate/conclude tests/unit/migrate/ram_share tests/unit/migrate/device_set \
-	tests/unit/migrate/endless
+	tests/unit/migrate/endless tests/unit/migrate/crew
 if HAVE_GNUTLS
 check_PROGRAMS += tests/unit/migrate/tls
 TESTS += tests/unit/migrate/tls
@@ -49,3 +49,6 @@ tests_unit_migrate_endless_SOURCES = tests/unit/migrate/endless.c \
 	tests/unit/board/fake_device.c tests/unit/board/fake_device.h
 tests_unit_migrate_endless_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_migrate_endless_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
+tests_unit_migrate_crew_SOURCES = tests/unit/migrate/crew.c
+tests_unit_migrate_crew_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_migrate_crew_LDADD = $(VMM_LIBS) $(CRITERION_LIBS)
