@@ -146,6 +146,8 @@ static int send_data(struct pass *pass, const struct walk *walk, uint64_t start,
         return -1;
     sender->totals.pages += (end - start) / RAM_PAGE_SIZE;
     sender->totals.bytes += end - start;
+    if (sender->meanwhile)
+        sender->meanwhile(sender->meanwhile_context);
     for (uint64_t page = start / RAM_PAGE_SIZE; pass->only && page < end / RAM_PAGE_SIZE; page++) {
         page_set_add(&sender->sent, walk->range, page);
         note_digest(sender, walk->range, page,
@@ -282,6 +284,24 @@ void ram_sender_judge_logs(const struct ram_sender *sender, const struct ram_dig
                       missed, first);
 }
 
+/*
+ * Pages that are new are had by a write in half the time of a fault for each of them, which zeroes them first. Whatever is
+ * left of it goes the other way.
+ */
+static void store(int fd, uint8_t *host, const uint8_t *data, size_t size, uint64_t offset)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t count = pwrite(fd, data + done, size - done, (off_t)(offset + done));
+
+        if (count <= 0)
+            break;
+        done += (size_t)count;
+    }
+    memcpy(host + done, data + done, size - done);
+}
+
 int ram_receive(struct machine *machine, const struct stream_record *record, struct ram_totals *totals,
                 struct error *error)
 {
@@ -301,7 +321,7 @@ int ram_receive(struct machine *machine, const struct stream_record *record, str
         return error_set(error, EFAULT, "RAM range %" PRIu32, record->instance);
     totals->pages += cursor.left / RAM_PAGE_SIZE;
     totals->bytes += cursor.left;
-    memcpy(host, cursor.data, cursor.left);
+    store(machine_ram_fd(machine, record->instance), host, cursor.data, cursor.left, offset);
     return 0;
 }
 

@@ -22,6 +22,8 @@ struct ram_sender {
     uint64_t skip_from;
     uint64_t skipped; /* which one that was */
     struct ram_totals totals;
+    void (*meanwhile)(void *context); /* called after each record; NULL: nobody is */
+    void *meanwhile_context;
     /* What sending in several rounds needs, NULL and empty before ram_sender_prepare. */
     void *copy;           /* of pages that the guest may write to while they are sent */
     struct page_set sent; /* pages that hold data at the destination */

@@ -38,6 +38,11 @@ static int send_vcpus(struct source *source, struct error *error)
             return -1;
         if (source_send_state(source, STREAM_VCPU, vcpu, error) < 0)
             return -1;
+        /* The destination sets it while the next one is read. */
+        if (vcpu + 1 < machine_board(config->machine)->vcpus &&
+            (stream_uncork(&source->stream, source_deadline(source), error) < 0))
+            return -1;
+        stream_cork(&source->stream);
     }
     event_phase(config->log, "vcpu-state", start, clock_now_ns(), source->stream.bytes_sent - sent);
     return 0;
@@ -164,12 +169,21 @@ static int send_device(struct source *source, unsigned int index, struct error *
     return 0;
 }
 
+/* A stream that goes on was not sent whole. A device that is gone has told all that the destination needs. */
 static int check_end(struct source *source, unsigned int index, struct error *error)
 {
     struct vfio_data_session *session = source->session[index];
+    struct error cause = ERROR_INIT;
+    unsigned int state;
 
-    if (migration_check_end(session, source->data, STREAM_DATA_MAX, source->session_bytes[index], error) < 0)
-        return error_prefix(error, "device %u (%s): saving its state", index, session->device->name);
+    if (migration_check_end(session, source->data, STREAM_DATA_MAX, source->session_bytes[index], &cause) < 0) {
+        error_prefix(&cause, "device %u (%s): saving its state", index, session->device->name);
+        if (migration_get_state(session->device, &state, NULL) == 0) {
+            *error = cause;
+            return -1;
+        }
+        event_note(source->config.log, "%s", cause.text);
+    }
     session->device->ops->session_close(session);
     source->session[index] = NULL;
     device_set_check_bars(&source->set, index);
@@ -239,6 +253,7 @@ int source_send_everything(struct source *source, struct error *error)
     if (devices_first && send_devices(source, error) < 0)
         return -1;
     step_reach(&source->steps, STEP_SOURCE_VCPUS);
+    stream_cork(&source->stream);
     if (send_vcpus(source, error) < 0 || send_board(source, error) < 0)
         return -1;
     if (!devices_first && send_devices(source, error) < 0)
@@ -249,7 +264,8 @@ int source_send_everything(struct source *source, struct error *error)
     end.paused_ns = htole64(source->pause_start_ns + (uint64_t)source->clock_offset_ns);
     end.clock_error_ns = htole64(source->clock_error_ns);
     end.start_ns = htole64(source->start_ns + (uint64_t)source->clock_offset_ns);
-    if (source_send_record(source, STREAM_END, 0, &end, sizeof(end), error) < 0)
+    if (source_send_record(source, STREAM_END, 0, &end, sizeof(end), error) < 0 ||
+        stream_uncork(&source->stream, source_deadline(source), error) < 0)
         return -1;
     event_fact(config->log, "ram.bytes", source->ram.totals.bytes);
     event_fact(config->log, "ram.pages", source->ram.totals.pages);

@@ -13,6 +13,9 @@
 #include "vmm/board/machine.h"
 
 #define TEXT_MAX 1024u
+/* Of a corked stream. */
+#define GATHERED_RECORD_MAX (32u << 10)
+#define GATHERED_MAX (256u << 10)
 
 struct header {
     uint32_t type;
@@ -90,6 +93,7 @@ void stream_close(struct stream *stream)
     stream->tls = NULL;
     io_close(&stream->fd);
     buffer_free(&stream->payload);
+    buffer_free(&stream->gathered);
 }
 
 static uint32_t crc32c(uint32_t crc, const void *data, size_t size)
@@ -136,6 +140,48 @@ static int send_parts(struct stream *stream, struct iovec parts[4], const struct
     return 0;
 }
 
+/* What waits goes now. */
+static int send_gathered(struct stream *stream, struct deadline deadline, struct error *error)
+{
+    struct content nothing = {.head = NULL};
+    struct iovec parts[4] = {{stream->gathered.data, stream->gathered.size}};
+    int result = 0;
+
+    if (stream->gathered.failed)
+        result = error_set(error, ENOMEM, "gathering records for %s", stream->peer);
+    else if (stream->gathered.size)
+        result = send_parts(stream, parts, &nothing, deadline, error);
+    buffer_clear(&stream->gathered);
+    stream->broken |= result < 0;
+    return result;
+}
+
+void stream_cork(struct stream *stream)
+{
+    stream->corked = true;
+}
+
+int stream_uncork(struct stream *stream, struct deadline deadline, struct error *error)
+{
+    stream->corked = false;
+    return send_gathered(stream, deadline, error);
+}
+
+/* A small record of a corked stream waits; before any other goes what waits. */
+static int send_or_gather(struct stream *stream, struct iovec parts[4], size_t length, const struct content *content,
+                          struct deadline deadline, struct error *error)
+{
+    if (stream->corked && length <= GATHERED_RECORD_MAX && !content->fd_count &&
+        stream->gathered.size + length <= GATHERED_MAX) {
+        for (size_t i = 0; i < 4; i++)
+            buffer_put(&stream->gathered, parts[i].iov_base, parts[i].iov_len);
+        return 0;
+    }
+    if (send_gathered(stream, deadline, error) < 0)
+        return -1;
+    return send_parts(stream, parts, content, deadline, error);
+}
+
 static int send_content(struct stream *stream, enum stream_type type, uint32_t instance, const struct content *content,
                         struct deadline deadline, struct error *error)
 {
@@ -155,7 +201,7 @@ static int send_content(struct stream *stream, enum stream_type type, uint32_t i
         return error_set(error, EMSGSIZE, "sending %s to %s: %zu bytes are more than the %" PRIu32 " of such a record",
                          stream_type_name(type), stream->peer, length, types[type].maximum);
     header.crc = htole32(header_crc(&header));
-    if (send_parts(stream, parts, content, deadline, error) < 0) {
+    if (send_or_gather(stream, parts, length, content, deadline, error) < 0) {
         stream->broken = true;
         return error_prefix(error, "sending %s", stream_type_name(type));
     }

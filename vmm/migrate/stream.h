@@ -71,6 +71,8 @@ struct stream {
     uint64_t bytes_sent;
     uint64_t send_ns; /* spent sending them */
     bool broken;      /* a record could not be sent, or not whole */
+    bool corked;      /* small records wait in gathered */
+    struct buffer gathered;
     uint64_t bytes_received;
     uint32_t payload_max;  /* of the next record, below its type's; 0: its type's */
     struct buffer payload; /* of the record received last */
@@ -99,6 +101,12 @@ void stream_binding(const struct stream *stream, uint8_t binding[TLS_BINDING_SIZ
 
 int stream_send(struct stream *stream, enum stream_type type, uint32_t instance, const void *data, size_t size,
                 struct deadline deadline, struct error *error);
+/*
+ * From now on small records wait for the next large one, or for stream_uncork: each that goes alone wakes the other end, and
+ * takes the processor from this one where they share it. Nothing is to be waited for before stream_uncork.
+ */
+void stream_cork(struct stream *stream);
+int stream_uncork(struct stream *stream, struct deadline deadline, struct error *error);
 /* The same, with the payload in two parts. */
 int stream_send_parts(struct stream *stream, enum stream_type type, uint32_t instance, const void *head,
                       size_t head_size, const void *data, size_t size, struct deadline deadline, struct error *error);

@@ -209,7 +209,7 @@ static void count_left_out(struct event_log *log)
 /* Where the log holds events of this kind, takes it over. */
 static bool hold(struct event_log *log, const char *kind, json_t *event)
 {
-    static const char *const timings[] = {"phase", "arc", "fact", "device"};
+    static const char *const timings[] = {"phase", "arc", "fact", "device", "note"};
     bool held = false;
 
     for (size_t i = 0; i < sizeof(timings) / sizeof(timings[0]) && !held; i++)

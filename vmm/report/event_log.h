@@ -63,9 +63,9 @@ void event_log_set_role(struct event_log *log, const char *role);
 void event_log_set_leg(struct event_log *log, unsigned int leg);
 
 /*
- * From now on phases, arcs, facts and numbers of devices are only kept: to give them their form and to write them to the
+ * From now on phases, arcs, facts, notes and numbers of devices are only kept: to give them their form and to write them to the
  * reader takes longer than many of the steps that they time. The log is released by hand, and by whoever reads or frees it;
- * findings, notes and all the rest go their way at once. Either may be called again.
+ * findings and all the rest go their way at once. Either may be called again.
  */
 void event_log_hold(struct event_log *log);
 void event_log_release(struct event_log *log);

@@ -203,3 +203,50 @@ Test(stream, nothing_large_before_hello)
     stream_close(&sender);
     stream_close(&receiver);
 }
+
+static size_t waiting(int socket)
+{
+    uint8_t bytes[4096];
+    ssize_t count = recv(socket, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
+
+    return count < 0 ? 0 : (size_t)count;
+}
+
+/* Small records wait together, go before a large one, and come in their order, whole. */
+Test(stream, a_corked_one_gathers_small_records)
+{
+    static uint8_t large[64 << 10];
+    struct error error = ERROR_INIT;
+    struct stream_record record;
+    struct stream from, to;
+    int pair[2];
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    stream_open(&from, pair[0], "the test");
+    stream_open(&to, pair[1], "the test");
+    stream_cork(&from);
+    cr_assert_eq(stream_send(&from, STREAM_VM, 0, "one", 3, soon(), &error), 0, "%s", error.text);
+    cr_assert_eq(stream_send(&from, STREAM_VCPU, 7, "two", 3, soon(), &error), 0, "%s", error.text);
+    cr_expect_eq(waiting(pair[1]), 0, "a small record of a corked stream went at once");
+    cr_assert_eq(stream_send_parts(&from, STREAM_RAM, 1, "12345678", 8, large, sizeof(large), soon(), &error), 0);
+    cr_assert_eq(stream_send(&from, STREAM_READY, 0, NULL, 0, soon(), &error), 0);
+    for (unsigned int i = 0; i < 3; i++) {
+        static const enum stream_type types[] = {STREAM_VM, STREAM_VCPU, STREAM_RAM};
+
+        cr_assert_eq(stream_receive(&to, &record, soon(), &error), 0, "%s", error.text);
+        cr_expect_eq(record.type, types[i]);
+    }
+    cr_expect_eq(waiting(pair[1]), 0);
+    cr_assert_eq(stream_uncork(&from, soon(), &error), 0);
+    cr_assert_eq(stream_receive(&to, &record, soon(), &error), 0, "%s", error.text);
+    cr_expect_eq(record.type, STREAM_READY);
+    cr_assert_eq(stream_send(&from, STREAM_COMMIT, 0, NULL, 0, soon(), &error), 0);
+    cr_expect_gt(waiting(pair[1]), 0, "a record of an uncorked stream waits");
+    /* One that nobody takes is an error of whoever lets it go. */
+    stream_cork(&from);
+    cr_assert_eq(stream_send(&from, STREAM_READY, 0, NULL, 0, soon(), &error), 0);
+    stream_close(&to);
+    cr_expect_eq(stream_uncork(&from, soon(), &error), -1);
+    cr_expect(from.broken);
+    stream_close(&from);
+}

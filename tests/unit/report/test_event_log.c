@@ -338,14 +338,16 @@ Test(event_log, a_held_log_writes_what_is_urgent_alone)
     cr_assert_gt(count, 0);
     text[count] = '\0';
     cr_expect(strstr(text, "pause") && strstr(text, "RUNNING"), "%s", text);
+    event_log_free(log);
     close(reader[0]);
+    close(reader[1]);
+    log = event_log_new("source", -1);
     event_log_hold(log);
     for (unsigned int i = 0; i < 3000; i++)
         event_phase(log, "many", i, i, 0);
     events = event_log_events(log);
-    cr_expect_eq(json_array_size(events), 3003);
+    cr_expect_eq(json_array_size(events), 3000);
     cr_expect_eq(number_of(json_array_get(events, 0), "time_ns") <= number_of(json_array_get(events, 1), "time_ns"), 1);
     json_decref(events);
     event_log_free(log);
-    close(reader[1]);
 }
