@@ -65,11 +65,25 @@ expect_json '.migrations == 5 and ([.legs[] | .facts."precopy.rounds" > 0 and .r
 precopy "a large internal memory" --device test:features=stop-copy+p2p+pre-copy,dirty-rate=64M,memory=64M
 expect_json '[.phases[] | select(.name == "device-state") | .bytes] | add < 0.5 * 64 * 1048576'
 
+# On a terminal the rounds are shown, and the line is gone at the end; nothing is where it is none.
+if command -v script >/dev/null 2>&1; then
+    expect 0 "on a terminal" script -qec "$stopcopy migrate --mode pre-copy --memory 64M --at-ops 1000 --workload clock \
+        --report json:$scratch/report.json" /dev/null
+    tr '\r' '\n' <"$scratch/out" | grep -q 'round 1: .* MiB sent, .* GB/s, .* MiB left' || fail "no progress on a terminal"
+    tr '\r' '\n' <"$scratch/out" | tail -1 | grep -q round && fail "the progress stays on the terminal"
+fi
+
 # Never under the limit: the last round ends it, and says so.
 precopy "no convergence" --device "$live,memory=1M" --workload dma --workload memory,rate=1G --max-downtime 1us --max-rounds 4
 # What was sent and not written since is not sent again.
 expect_json '.facts."precopy.round.4.pages" < .facts."precopy.round.1.pages" / 2'
 expect_json '.facts."precopy.rounds" == 4 and ([.notes[] | select(contains("no convergence after 4 rounds"))] | length) == 1'
+
+# Held back, a guest that writes as fast as it can leaves less for the next round; and it works on as it should.
+precopy "throttled" --workload dma --workload memory,rate=8G,size=32M --device test:memory=1M --max-downtime 1us --max-rounds 8 --throttle 80
+expect_json '.facts."precopy.throttle" >= 20 and .facts."precopy.throttle" <= 80'
+expect 2 "all of the time" "$stopcopy" migrate --mode pre-copy --throttle 100
+expect_error "--throttle"
 
 expect 3 "giving up" "$stopcopy" migrate --mode pre-copy --memory 64M --at-ops 1000 --device "$live,memory=1M" --max-downtime 1us \
     --max-rounds 3 --on-no-convergence give-up --report "json:$scratch/report.json"

@@ -22,6 +22,7 @@ libvmm_a_SOURCES += \
 	vmm/cmd/options.c vmm/cmd/options.h \
 	vmm/cmd/probe.c \
 	vmm/cmd/probe_compare.c vmm/cmd/probe_compare.h \
+	vmm/cmd/progress.c vmm/cmd/progress.h \
 	vmm/cmd/replay.c \
 	vmm/cmd/replay_device.c vmm/cmd/replay_device.h \
 	vmm/cmd/replay_import.c vmm/cmd/replay_import.h \

@@ -56,6 +56,7 @@ enum key {
     KEY_MAX_DOWNTIME,
     KEY_MAX_ROUNDS,
     KEY_NO_CONVERGENCE,
+    KEY_THROTTLE,
     KEY_CHANNEL,
     KEY_SAME_DEVICE,
     KEY_RAM,
@@ -118,6 +119,9 @@ static const struct known_option known[] = {
      {"dirty-log", KEY_DIRTY_LOG, "auto|device|iommu|all-pages|none", 0,
       "pre-copy: whose log says what a device wrote (auto: the device's, else the IOMMU's, else all pages)", 3}},
     {OPTIONS_MIGRATE | OPTIONS_TO, {"max-rounds", KEY_MAX_ROUNDS, "N", 0, "pre-copy: rounds at most (30)", 3}},
+    {OPTIONS_MIGRATE | OPTIONS_TO,
+     {"throttle", KEY_THROTTLE, "PERCENT", 0,
+      "pre-copy: hold the vCPUs for up to this share of the time where rounds do not get shorter (0)", 3}},
     {OPTIONS_MIGRATE | OPTIONS_TO,
      {"on-no-convergence", KEY_NO_CONVERGENCE, "stop|give-up", 0,
       "after the last round stop all the same, or cancel the migration (stop)", 3}},
@@ -393,6 +397,8 @@ static int set_option(struct parser *parser, int key, char *text, struct error *
         return option_parse_time(text, "--max-downtime", &options->precopy.max_downtime_ns, error);
     case KEY_MAX_ROUNDS:
         return set_number("--max-rounds", text, 1, PRECOPY_ROUNDS_MAX, &options->precopy.max_rounds, error);
+    case KEY_THROTTLE:
+        return set_number("--throttle", text, 0, VM_THROTTLE_MAX, &options->precopy.throttle, error);
     case KEY_NO_CONVERGENCE:
         chosen = choose("--on-no-convergence", text, "stop", "give-up", error);
         options->precopy.give_up = chosen > 0;

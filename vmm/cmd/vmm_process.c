@@ -18,6 +18,7 @@
 #include "vmm/cmd/device_work.h"
 #include "vmm/cmd/image.h"
 #include "vmm/cmd/vmm_sandbox.h"
+#include "vmm/cmd/progress.h"
 
 /* How often the progress area is looked at: it costs the guest nothing. */
 #define PROGRESS_PERIOD_MS 2u
@@ -418,7 +419,7 @@ static bool devices_at_work(void *context)
 {
     struct vmm_process *process = context;
 
-    return machine_progress(process->machine, process->now, NULL) < 0 ||
+    return !process->devices.count || machine_progress(process->machine, process->now, NULL) < 0 ||
            device_work_everywhere(machine_board(process->machine), process->now);
 }
 
@@ -445,6 +446,7 @@ static int prepare_source(struct vmm_process *process, struct error *error)
                                           .limits = options->precopy,
                                           .attend = attend_guest,
                                           .attend_context = process,
+                                          .progress = isatty(STDERR_FILENO) ? progress_show : NULL,
                                           .guest_ended = &process->ended,
                                           .stop_here = leg == 0 ? devices_at_work : NULL,
                                           .stop_here_context = process,

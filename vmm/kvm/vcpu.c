@@ -22,12 +22,21 @@
 /* What a pause waits past its deadline, once. */
 #define GRACE_MS 500
 #define KICK_TIMEOUT_MS 1000u
+#define THROTTLE_SLICE_NS 10000000u
 
 /* The kernel's sigset_t, not the C library's. */
 struct kick_mask {
     struct kvm_signal_mask header;
     uint8_t bits[8];
 };
+
+static struct timespec deadline_time(struct deadline deadline)
+{
+    return (struct timespec){
+        .tv_sec = (time_t)(deadline.at_ns / 1000000000u),
+        .tv_nsec = (long)(deadline.at_ns % 1000000000u),
+    };
+}
 
 static int allow_kick_in_guest(struct vcpu *vcpu)
 {
@@ -147,6 +156,39 @@ static int handle_exit(struct vcpu *vcpu, struct error *error)
     }
 }
 
+/* Kicks this thread once the guest has had its share of time. */
+static void arm_throttle(struct vcpu *vcpu)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = VCPU_KICK_SIGNAL};
+    struct itimerspec slice = {.it_value = {.tv_nsec = THROTTLE_SLICE_NS}};
+
+    event._sigev_un._tid = gettid();
+    if (!vcpu->has_throttle_timer && timer_create(CLOCK_MONOTONIC, &event, &vcpu->throttle_timer) < 0)
+        return;
+    vcpu->has_throttle_timer = true;
+    timer_settime(vcpu->throttle_timer, 0, &slice, NULL);
+}
+
+/* Outside of the guest: stands still for the vCPU's share of that, unless it is asked to pause. */
+static void stand_still(struct vcpu *vcpu)
+{
+    struct vm *vm = vcpu->vm;
+    unsigned int percent;
+
+    pthread_mutex_lock(&vm->lock);
+    percent = vm->throttle;
+    if (percent) {
+        struct timespec until = deadline_time(deadline_in_ns(THROTTLE_SLICE_NS / (100 - percent) * percent));
+
+        while (vm->throttle && vm->run && !vm->stop &&
+               pthread_cond_clockwait(&vm->changed, &vm->lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT)
+            ;
+    }
+    pthread_mutex_unlock(&vm->lock);
+    if (percent)
+        arm_throttle(vcpu);
+}
+
 /* Returns 0 when the vCPU was asked to pause and is parked, with no exit under way; -1 when it failed. */
 static int run_until_parked(struct vcpu *vcpu, struct error *error)
 {
@@ -167,6 +209,7 @@ static int run_until_parked(struct vcpu *vcpu, struct error *error)
         take_kick();
         if (park_if_asked(vcpu))
             return 0;
+        stand_still(vcpu);
     }
 }
 
@@ -214,6 +257,8 @@ static void *vcpu_thread(void *argument)
         vm->config.bus.vcpu_failed(vm->config.bus_context, vcpu->index, &error);
         park(vcpu, VCPU_FAILED);
     }
+    if (vcpu->has_throttle_timer)
+        timer_delete(vcpu->throttle_timer);
     return NULL;
 }
 
@@ -238,6 +283,18 @@ int vcpu_start(struct vcpu *vcpu, struct error *error)
     return 0;
 }
 
+void vm_throttle(struct vm *vm, unsigned int percent)
+{
+    pthread_mutex_lock(&vm->lock);
+    vm->throttle = percent < VM_THROTTLE_MAX ? percent : VM_THROTTLE_MAX;
+    /* Those in the guest come out and stand still from now on; those that do go on where they need not any more. */
+    for (unsigned int i = 0; vm->throttle && i < vm->vcpu_count; i++)
+        if (vm->vcpu[i].thread_started && vm->vcpu[i].phase == VCPU_RUNNING)
+            pthread_kill(vm->vcpu[i].thread, VCPU_KICK_SIGNAL);
+    pthread_cond_broadcast(&vm->changed);
+    pthread_mutex_unlock(&vm->lock);
+}
+
 /* With vm->lock held. */
 static void kick_all(struct vm *vm)
 {
@@ -250,6 +307,8 @@ static void kick_all(struct vm *vm)
         __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
         pthread_kill(vcpu->thread, VCPU_KICK_SIGNAL);
     }
+    /* Those that stand still. */
+    pthread_cond_broadcast(&vm->changed);
 }
 
 void vcpu_stop_all(struct vm *vm)
@@ -311,14 +370,6 @@ uint64_t vm_entered_ns(struct vm *vm, struct deadline deadline)
         i++;
     }
     return last;
-}
-
-static struct timespec deadline_time(struct deadline deadline)
-{
-    return (struct timespec){
-        .tv_sec = (time_t)(deadline.at_ns / 1000000000u),
-        .tv_nsec = (long)(deadline.at_ns % 1000000000u),
-    };
 }
 
 /* With the lock held. Waits until no vCPU is in that phase, or returns one that still is at the deadline. */

@@ -89,6 +89,12 @@ int vm_resume(struct vm *vm, struct error *error);
 /* When the last of the vCPUs that were resumed went to enter the guest (clock_now_ns). Waits for it until the deadline, and is
  * 0 then. */
 uint64_t vm_entered_ns(struct vm *vm, struct deadline deadline);
+/*
+ * From now on every vCPU that runs stands still for this share of the time, 0 to VM_THROTTLE_MAX percent: for a guest that writes
+ * to its memory faster than that can be sent. Pausing does not wait for it.
+ */
+#define VM_THROTTLE_MAX 99u
+void vm_throttle(struct vm *vm, unsigned int percent);
 int vm_pause(struct vm *vm, struct deadline deadline, struct error *error);
 
 /* MSIs: a route is a GSI with an MSI's address and data; an irqfd raises it from an eventfd. */

@@ -6,6 +6,7 @@
 #include <linux/kvm.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "vmm/kvm/vm.h"
 
@@ -50,6 +51,8 @@ struct vcpu {
     struct kvm_run *run;
     pthread_t thread;
     bool thread_started;
+    timer_t throttle_timer; /* the thread's own: kicks it out of the guest when its share of time is over */
+    bool has_throttle_timer;
     enum vcpu_phase phase;       /* under vm->lock */
     _Atomic uint64_t entered_ns; /* when it went to enter the guest after vm_resume, 0: it has not yet */
     struct vcpu_arch *arch;
@@ -66,6 +69,7 @@ struct vm {
     pthread_cond_t changed;
     bool run;
     bool stop;
+    unsigned int throttle; /* percent */
     unsigned int vcpu_count;
     struct vcpu vcpu[VM_VCPUS_MAX];
 

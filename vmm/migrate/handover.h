@@ -80,6 +80,8 @@ struct source_config {
      */
     bool (*stop_here)(void *context);
     void *stop_here_context;
+    void (*progress)(void *context, const struct precopy_progress *progress); /* as in struct precopy_config */
+    void *progress_context;
     const bool *guest_ended; /* attend sets it, where it fails because the guest came to its end. NULL: it does not */
     uint64_t timeout_ns;     /* each wait for the destination */
     uint64_t message_timeout_ns;

@@ -18,6 +18,9 @@
 #define BANDWIDTH_GUESS 1e9
 /* More than this no device has, so that sums of such numbers stay numbers. */
 #define DEVICE_BYTES_MAX (UINT64_C(1) << 56)
+/* What the vCPUs are held by more after each round that is not a quarter shorter, percent. */
+#define THROTTLE_STEP 20u
+#define PROGRESS_PERIOD_NS 100000000u
 /* An estimate in ns; as good as never. */
 #define ESTIMATE_MAX 1e18
 
@@ -27,6 +30,11 @@ struct precopy {
     struct page_set dirty; /* to be sent */
     void *data;            /* a piece of a device's stream */
     unsigned int rounds;
+    uint64_t told_ns;                     /* of the progress, last */
+    uint64_t sent_before;                 /* over the stream, before the first round */
+    uint64_t left;                        /* bytes to go in this round */
+    unsigned int throttle;                /* of the vCPUs now, percent */
+    uint64_t last_rest_ns;                /* what was left after the round before, 0: there was none */
     double bandwidth;                     /* bytes a second */
     uint64_t measured_bytes, measured_ns; /* since it was last worked out */
     struct vfio_data_session *session[BOARD_DEVICES_MAX];
@@ -53,6 +61,11 @@ struct precopy *precopy_new(const struct precopy_config *config, struct error *e
         return NULL;
     }
     precopy->config = *config;
+    precopy->sent_before = config->stream->bytes_sent;
+    if (config->ram) {
+        config->ram->meanwhile = meanwhile;
+        config->ram->meanwhile_context = precopy;
+    }
     precopy->bandwidth = BANDWIDTH_GUESS;
     precopy->tracking = (struct dirty_tracking){.machine = config->machine,
                                                 .set = config->set,
@@ -76,6 +89,35 @@ struct precopy *precopy_new(const struct precopy_config *config, struct error *e
     return precopy;
 }
 
+/* At once, or where the last time was long enough ago. */
+static void tell_progress(struct precopy *precopy, unsigned int round, bool at_once)
+{
+    const struct precopy_config *config = &precopy->config;
+    uint64_t now = clock_now_ns();
+    struct precopy_progress progress = {.round = round,
+                                        .sent = config->stream->bytes_sent - precopy->sent_before,
+                                        .left = precopy->left,
+                                        .bandwidth = precopy->bandwidth};
+
+    if (!config->progress || (!at_once && now - precopy->told_ns < PROGRESS_PERIOD_NS))
+        return;
+    precopy->told_ns = now;
+    config->progress(config->progress_context, &progress);
+}
+
+static void meanwhile(void *context)
+{
+    struct precopy *precopy = context;
+
+    tell_progress(precopy, precopy->rounds + 1, false);
+}
+
+void precopy_end_throttling(struct precopy *precopy)
+{
+    if (precopy->throttle)
+        vm_throttle(machine_vm(precopy->config.machine), 0);
+}
+
 void precopy_end_sessions(struct precopy *precopy)
 {
     for (size_t i = 0; i < precopy->config.set->count; i++) {
@@ -95,6 +137,7 @@ void precopy_free(struct precopy *precopy)
     if (!precopy)
         return;
     precopy_end_sessions(precopy);
+    precopy_end_throttling(precopy);
     precopy_stop_tracking(precopy);
     page_set_free(&precopy->dirty);
     free(precopy->data);
@@ -106,6 +149,7 @@ int precopy_cancel(struct precopy *precopy, struct error *error)
     int result;
 
     precopy_end_sessions(precopy);
+    precopy_end_throttling(precopy);
     result = device_set_recover(precopy->config.set, error);
     if (!fault_is_on(precopy->config.faults, VMM_LOG_LEFT_ON))
         precopy_stop_tracking(precopy);
@@ -210,6 +254,7 @@ static int send_device(struct precopy *precopy, size_t index, struct error *erro
             return -1;
         done += count;
         precopy->session_bytes[index] += count;
+        meanwhile(precopy);
     }
     if (result == VFIO_DATA_END && !precopy->early_end_said[index]) {
         precopy->early_end_said[index] = true;
@@ -330,6 +375,8 @@ static void log_totals(struct precopy *precopy, uint64_t bytes, const struct res
     log_devices(precopy);
     event_fact(precopy->config.set->log, "precopy.rounds", precopy->rounds);
     event_fact(precopy->config.set->log, "precopy.bytes", bytes);
+    if (precopy->config.limits.throttle)
+        event_fact(precopy->config.set->log, "precopy.throttle", precopy->throttle);
     event_fact(precopy->config.set->log, "precopy.estimate_ns", rest->ns);
 }
 
@@ -348,6 +395,19 @@ static int no_convergence(struct precopy *precopy, const struct rest *rest, stru
     return 0;
 }
 
+/* A guest that writes as fast as its memory is sent is held back more and more. */
+static void throttle(struct precopy *precopy, const struct rest *rest)
+{
+    unsigned int most = precopy->config.limits.throttle;
+    bool shorter = !precopy->last_rest_ns || rest->ns < precopy->last_rest_ns - precopy->last_rest_ns / 4;
+
+    precopy->last_rest_ns = rest->ns;
+    if (shorter || precopy->throttle >= most)
+        return;
+    precopy->throttle = precopy->throttle + THROTTLE_STEP < most ? precopy->throttle + THROTTLE_STEP : most;
+    vm_throttle(machine_vm(precopy->config.machine), precopy->throttle);
+}
+
 static int attend(struct precopy *precopy, struct error *error)
 {
     const struct precopy_config *config = &precopy->config;
@@ -355,7 +415,7 @@ static int attend(struct precopy *precopy, struct error *error)
     return config->attend ? config->attend(config->attend_context, error) : 0;
 }
 
-int precopy_run(struct precopy *precopy, struct error *error)
+static int run_rounds(struct precopy *precopy, struct error *error)
 {
     uint64_t sent = precopy->config.stream->bytes_sent;
     struct rest rest;
@@ -368,14 +428,28 @@ int precopy_run(struct precopy *precopy, struct error *error)
     if ((precopy->config.ram && dirty_tracking_start(&precopy->tracking, error) < 0) ||
         start_devices(precopy, error) < 0 || take_dirty(precopy, error) < 0)
         return -1;
+    precopy->left = page_set_count(&precopy->dirty) * RAM_PAGE_SIZE;
     do {
         if (do_round(precopy, error) < 0 || attend(precopy, error) < 0 || take_dirty(precopy, error) < 0)
             return -1;
         rest = estimate(precopy);
+        precopy->left = rest.ram + rest.devices;
+        tell_progress(precopy, precopy->rounds, true);
         ready = converged(precopy, &rest);
+        if (!ready)
+            throttle(precopy, &rest);
     } while (!ready && precopy->rounds < precopy->config.limits.max_rounds);
     log_totals(precopy, precopy->config.stream->bytes_sent - sent, &rest);
     return ready ? 0 : no_convergence(precopy, &rest, error);
+}
+
+int precopy_run(struct precopy *precopy, struct error *error)
+{
+    int result = run_rounds(precopy, error);
+
+    tell_progress(precopy, 0, true);
+    precopy->config.progress = NULL;
+    return result;
 }
 
 int precopy_send_rest(struct precopy *precopy, struct error *error)

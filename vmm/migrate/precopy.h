@@ -19,7 +19,16 @@ struct precopy_limits {
     uint64_t max_downtime_ns; /* of the estimate at which the guest is stopped */
     unsigned int max_rounds;  /* after so many it does not converge */
     enum dirty_log dirty_log; /* whose log says what a device wrote */
+    unsigned int throttle;    /* percent of their time that the vCPUs may be held where the rounds do not get shorter */
     bool give_up;             /* then the migration is cancelled; else the guest is stopped all the same */
+};
+
+/* How far the rounds have come. */
+struct precopy_progress {
+    unsigned int round; /* from 1; 0: the rounds are over */
+    uint64_t sent;      /* bytes, in all rounds */
+    uint64_t left;      /* bytes that this round began with, or that the last one left */
+    double bandwidth;   /* bytes a second, as measured */
 };
 
 struct precopy_config {
@@ -33,6 +42,9 @@ struct precopy_config {
     /* Between rounds: looks after the guest that works. -1 with the reason: the rounds end there. NULL: nobody does. */
     int (*attend)(void *context, struct error *error);
     void *attend_context;
+    /* Told several times a second how far it is. NULL: nobody is. */
+    void (*progress)(void *context, const struct precopy_progress *progress);
+    void *progress_context;
 };
 
 struct precopy;
@@ -54,6 +66,8 @@ int precopy_cancel(struct precopy *precopy, struct error *error);
 int precopy_send_rest(struct precopy *precopy, struct error *error);
 /* The device's session, which goes on in STOP_COPY, taken over, with the bytes sent of it before; NULL where it had none. */
 struct vfio_data_session *precopy_take_session(struct precopy *precopy, unsigned int index, uint64_t *bytes);
+/* The guest goes on here after it was stopped: its vCPUs are held back no more. */
+void precopy_end_throttling(struct precopy *precopy);
 /* Closes those that were not taken. */
 void precopy_end_sessions(struct precopy *precopy);
 void precopy_stop_tracking(struct precopy *precopy);

@@ -312,6 +312,8 @@ static enum handover_outcome resume_here(struct source *source, struct error *er
     if (!source->paused)
         return go_on_here(source, error);
     source_end_sessions(source);
+    if (source->precopy)
+        precopy_end_throttling(source->precopy);
     if (source->at_stop.ranges)
         ram_share_check_unwritten(config->machine, &source->at_stop, config->log);
     if ((!fault_is_on(config->faults, VMM_NO_UNWIND) && device_set_recover(&source->set, &recovery) < 0) ||
@@ -498,6 +500,8 @@ static int send_live(struct source *source, struct error *error)
                                             .timeout_ns = config->timeout_ns,
                                             .attend = config->attend,
                                             .attend_context = config->attend_context,
+                                            .progress = config->progress,
+                                            .progress_context = config->progress_context,
                                             .faults = config->faults};
 
     step_reach(&source->steps, STEP_SOURCE_ROUNDS);
@@ -514,6 +518,7 @@ static bool guest_ended(const struct source *source)
 
 static void send_cancelled(struct source *source, const char *text, enum stream_cancelled why)
 {
+    stream_uncork(&source->stream, deadline_in_ms(REASON_TIMEOUT_MS), NULL);
     stream_send(&source->stream, STREAM_CANCELLED, why, text, strnlen(text, ERROR_TEXT_MAX),
                 deadline_in_ms(REASON_TIMEOUT_MS), NULL);
 }

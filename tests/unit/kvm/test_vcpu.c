@@ -5,10 +5,12 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/kvm/fixture.h"
@@ -311,5 +313,39 @@ Test(vm, features_are_told)
     cr_expect(machine.features.tsc_hz > 100000000u);
     cr_expect(machine.features.apic_timer_hz > 1000000u);
     cr_expect(machine.features.physical_address_bits >= 36 && machine.features.physical_address_bits <= 52);
+    machine_end(&machine);
+}
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* A guest that only counts takes a processor to itself; throttled it takes no more than its share, however loaded the host is. */
+Test(vcpu, a_throttled_one_takes_its_share_only)
+{
+    uint64_t cpu, start, rounds;
+
+    need_kvm();
+    machine_start(&machine, 1, VM_IRQCHIP_SPLIT, guest_compute);
+    machine_run(&machine);
+    vm_throttle(machine.vm, 95);
+    wait_counter(&machine, &machine.shared->count, machine.shared->count + 100);
+    cpu = cpu_ns();
+    start = clock_now_ns();
+    while (clock_now_ns() - start < 1000000000u)
+        poll(NULL, 0, 10);
+    cpu = cpu_ns() - cpu;
+    cr_expect_lt(cpu, (clock_now_ns() - start) / 2, "it took %lu ns", (unsigned long)cpu);
+    /* A pause does not wait for its turn, and the next run is a whole one. */
+    machine_stop(&machine);
+    vm_throttle(machine.vm, 0);
+    rounds = machine.shared->count;
+    machine_run(&machine);
+    wait_counter(&machine, &machine.shared->count, rounds + 1000);
+    machine_stop(&machine);
     machine_end(&machine);
 }
