@@ -2,6 +2,7 @@
 EXTRA_DIST += docs/faults.md docs/interoperability.md docs/kill-matrix.md docs/stream.md
 EXTRA_DIST += docs/lab.md
 EXTRA_DIST += docs/samples/bringup-dma.html docs/samples/bringup-dma.json docs/samples/bringup-dma.txt
+EXTRA_DIST += docs/bench.md
 
 # Man pages: their text in docs/man/, with the options as the programs' own --help has them.
 MAN_PAGES = \

@@ -23,3 +23,4 @@ soak: all
 	@SOAK_TIME='$(SOAK_TIME)' SOAK_SEED='$(SOAK_SEED)' $(srcdir)/tests/soak.sh .
 .PHONY: soak
 dist_noinst_SCRIPTS += tests/soak.sh
+include tests/bench/local.mk

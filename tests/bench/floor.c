@@ -509,8 +509,8 @@ static void take_ram(struct half *half)
     size_t count = BOARD_RAM_RANGES_MAX;
     struct error error = ERROR_INIT;
     struct board board;
-    ssize_t size = io_receive(half->socket, &board, sizeof(board), fds, &count, deadline_in_ms(TIMEOUT_MS),
-                              "the source", &error);
+    ssize_t size =
+        io_receive(half->socket, &board, sizeof(board), fds, &count, deadline_in_ms(TIMEOUT_MS), "the source", &error);
 
     if (size < 0)
         die_of(&error);
@@ -621,9 +621,9 @@ static int run_once(const struct options *options)
 int main(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"memory", required_argument, NULL, 'm'},  {"vcpus", required_argument, NULL, 'v'},
-        {"runs", required_argument, NULL, 'r'},    {"at-ops", required_argument, NULL, 'a'},
-        {"device", required_argument, NULL, 'd'},  {"image", required_argument, NULL, 'i'},
+        {"memory", required_argument, NULL, 'm'},         {"vcpus", required_argument, NULL, 'v'},
+        {"runs", required_argument, NULL, 'r'},           {"at-ops", required_argument, NULL, 'a'},
+        {"device", required_argument, NULL, 'd'},         {"image", required_argument, NULL, 'i'},
         {"device-program", required_argument, NULL, 'p'}, {0}};
     struct options options = {.memory_mib = 256, .vcpus = 1, .runs = 1, .at_ops = 200};
     int key, failed = 0;

@@ -10,6 +10,7 @@ E2E_TESTS = \
 	tests/e2e/arc-failures.sh \
 	tests/e2e/baseline.sh \
 	tests/e2e/bringup.sh \
+	tests/e2e/bench.sh \
 	tests/e2e/by-hand.sh \
 	tests/e2e/check.sh \
 	tests/e2e/completion.sh \
