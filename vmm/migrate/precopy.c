@@ -52,6 +52,29 @@ static void note_changed(void *context, unsigned int range, uint64_t page)
     dirty_tracking_note_changed(&precopy->tracking, range, page);
 }
 
+/* At once, or where the last time was long enough ago. */
+static void tell_progress(struct precopy *precopy, unsigned int round, bool at_once)
+{
+    const struct precopy_config *config = &precopy->config;
+    uint64_t now = clock_now_ns();
+    struct precopy_progress progress = {.round = round,
+                                        .sent = config->stream->bytes_sent - precopy->sent_before,
+                                        .left = precopy->left,
+                                        .bandwidth = precopy->bandwidth};
+
+    if (!config->progress || (!at_once && now - precopy->told_ns < PROGRESS_PERIOD_NS))
+        return;
+    precopy->told_ns = now;
+    config->progress(config->progress_context, &progress);
+}
+
+static void meanwhile(void *context)
+{
+    struct precopy *precopy = context;
+
+    tell_progress(precopy, precopy->rounds + 1, false);
+}
+
 struct precopy *precopy_new(const struct precopy_config *config, struct error *error)
 {
     struct precopy *precopy = calloc(1, sizeof(*precopy));
@@ -87,29 +110,6 @@ struct precopy *precopy_new(const struct precopy_config *config, struct error *e
         config->ram->changed_context = precopy;
     }
     return precopy;
-}
-
-/* At once, or where the last time was long enough ago. */
-static void tell_progress(struct precopy *precopy, unsigned int round, bool at_once)
-{
-    const struct precopy_config *config = &precopy->config;
-    uint64_t now = clock_now_ns();
-    struct precopy_progress progress = {.round = round,
-                                        .sent = config->stream->bytes_sent - precopy->sent_before,
-                                        .left = precopy->left,
-                                        .bandwidth = precopy->bandwidth};
-
-    if (!config->progress || (!at_once && now - precopy->told_ns < PROGRESS_PERIOD_NS))
-        return;
-    precopy->told_ns = now;
-    config->progress(config->progress_context, &progress);
-}
-
-static void meanwhile(void *context)
-{
-    struct precopy *precopy = context;
-
-    tell_progress(precopy, precopy->rounds + 1, false);
 }
 
 void precopy_end_throttling(struct precopy *precopy)

@@ -219,7 +219,6 @@ static enum handover_outcome hand_over(struct source *source, struct error *erro
     char text[512];
     int result;
 
-    step_reach(&source->steps, STEP_SOURCE_READY_WAIT);
     start = clock_now_ns();
     if (expect(source, STREAM_READY, &record, error) < 0)
         return HANDOVER_ON_SOURCE;
@@ -541,13 +540,21 @@ static void cancel(struct source *source, struct error *error)
                        guest_ended(source) ? STREAM_CANCELLED_AT_END : STREAM_CANCELLED_BY_FAILURE);
 }
 
+/* While the destination loads. */
+static int settle(struct source *source, struct error *error)
+{
+    if (!source->config.file)
+        step_reach(&source->steps, STEP_SOURCE_READY_WAIT);
+    return source_settle(source, error);
+}
+
 enum handover_outcome source_migrate(struct source *source, struct error *error)
 {
     enum handover_outcome outcome = HANDOVER_ON_SOURCE;
 
     source->start_ns = clock_now_ns();
     if ((source->config.pre_copy && send_live(source, error) < 0) || stop_everything(source, error) < 0 ||
-        take_stock(source, error) < 0 || source_send_everything(source, error) < 0 || source_settle(source, error) < 0)
+        take_stock(source, error) < 0 || source_send_everything(source, error) < 0 || settle(source, error) < 0)
         cancel(source, error);
     else
         outcome = source->config.file ? save(source, error) : hand_over(source, error);
