@@ -38,3 +38,20 @@ int vm_dirty_log_stop(struct vm *vm, uint64_t gpa, struct error *error)
 {
     return vm_dirty_log_start(vm, gpa, error);
 }
+
+uint64_t vm_entered_ns(struct vm *vm, struct deadline deadline)
+{
+    (void)vm;
+    return deadline.at_ns;
+}
+
+int vm_expect_state(struct vm *vm, struct error *error)
+{
+    (void)vm, (void)error;
+    return 0;
+}
+
+void vm_throttle(struct vm *vm, unsigned int percent)
+{
+    (void)vm, (void)percent;
+}

@@ -112,6 +112,8 @@ int bench_mask_interrupts(struct bench *bench, bool masked, struct error *error)
 int bench_restore_config(struct bench *bench, struct error *error);
 /* Changes bits of PCI_COMMAND. */
 int bench_set_command(struct bench *bench, uint16_t clear, uint16_t set, struct error *error);
+/* All of what a driver sees of it. Where the region ends before (that of the kernel's sample has 255 bytes), zeroes. */
+int bench_config_read_all(struct bench *bench, uint8_t config[static BENCH_CONFIG_SIZE], struct error *error);
 int bench_config_read(struct bench *bench, unsigned int offset, void *data, size_t size, struct error *error);
 int bench_config_write(struct bench *bench, unsigned int offset, const void *data, size_t size, struct error *error);
 /* Where a capability is, 0 where there is none. */

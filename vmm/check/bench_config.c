@@ -18,6 +18,18 @@ int bench_config_read(struct bench *bench, unsigned int offset, void *data, size
     return bench->device->ops->region_read(bench->device, VFIO_PCI_CONFIG_REGION_INDEX, offset, data, size, error);
 }
 
+int bench_config_read_all(struct bench *bench, uint8_t config[static BENCH_CONFIG_SIZE], struct error *error)
+{
+    struct vfio_region region;
+    size_t size;
+
+    if (bench->device->ops->get_region(bench->device, VFIO_PCI_CONFIG_REGION_INDEX, &region, error) < 0)
+        return -1;
+    size = region.size < BENCH_CONFIG_SIZE ? (size_t)region.size : BENCH_CONFIG_SIZE;
+    memset(config + size, 0, BENCH_CONFIG_SIZE - size);
+    return bench_config_read(bench, 0, config, size, error);
+}
+
 int bench_config_write(struct bench *bench, unsigned int offset, const void *data, size_t size, struct error *error)
 {
     return bench->device->ops->region_write(bench->device, VFIO_PCI_CONFIG_REGION_INDEX, offset, data, size, error);
@@ -117,10 +129,10 @@ int bench_program(struct bench *bench, struct error *error)
         if (region.size && program_bar(bench, i, &places, error) < 0)
             return -1;
     }
-    if (bench_config_read(bench, 0, bench->config, sizeof(bench->config), error) < 0 ||
-        enable_messages(bench, error) < 0 || bench_set_command(bench, 0, COMMAND_WANTED, error) < 0)
+    if (bench_config_read_all(bench, bench->config, error) < 0 || enable_messages(bench, error) < 0 ||
+        bench_set_command(bench, 0, COMMAND_WANTED, error) < 0)
         return -1;
-    return bench_config_read(bench, 0, bench->config, sizeof(bench->config), error);
+    return bench_config_read_all(bench, bench->config, error);
 }
 
 static int restore(struct bench *bench, unsigned int offset, size_t size, struct error *error)

@@ -13,10 +13,16 @@ static int choose_index(struct bench *bench, struct error *error)
     static const uint32_t index[] = {VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_MSI_IRQ_INDEX, VFIO_PCI_INTX_IRQ_INDEX};
 
     for (unsigned int i = 0; i < 3 && !bench->vectors; i++) {
+        struct error refusal = ERROR_INIT;
         struct vfio_irq irq;
 
-        if (bench->device->ops->get_irq(bench->device, index[i], &irq, error) < 0)
+        /* Some refuse to speak of a kind that they do not have, where others say that there are none. */
+        if (bench->device->ops->get_irq(bench->device, index[i], &irq, &refusal) < 0) {
+            if (refusal.number == EINVAL)
+                continue;
+            *error = refusal;
             return -1;
+        }
         if (!irq.count || !(irq.flags & VFIO_IRQ_INFO_EVENTFD))
             continue;
         bench->irq_index = index[i];

@@ -34,7 +34,8 @@ struct check_context {
 
     uint64_t flags; /* VFIO_MIGRATION_*, 0: no migration */
     bool dma_logging;
-    bool can_reset;    /* VFIO_DEVICE_FLAGS_RESET */
+    bool can_reset;    /* VFIO_DEVICE_FLAGS_RESET, or VFIO_DEVICE_RESET was tried and worked */
+    bool reset_unsaid; /* the latter alone */
     bool tells_peers;  /* a mapping can be told to be of another device's BAR: dma_map_peer */
     uint32_t declares; /* CHECK_DECLARES_* */
 
@@ -56,6 +57,9 @@ struct check_context {
     unsigned int lost_count;       /* how often its server went away in the middle of a rule */
     char lost[CHECK_TEXT_MAX];     /* the first time */
 };
+
+/* Is a server behind it, in a process of its own that can go away, and not the kernel? */
+bool check_is_served(const struct check_context *context);
 
 /* The answer to one SET of the state. */
 struct check_answer {

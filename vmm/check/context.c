@@ -24,6 +24,13 @@ bool check_time_up(const struct check_context *context)
     return deadline_expired(context->rule_deadline) || deadline_expired(context->deadline);
 }
 
+bool check_is_served(const struct check_context *context)
+{
+    struct vfio_device *device = context->device;
+
+    return device->ops->gone_fd(device) >= 0 && !device->ops->gone_reason;
+}
+
 void check_close_session(struct check_context *context)
 {
     if (context->session)

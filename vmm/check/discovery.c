@@ -178,6 +178,19 @@ static int run_running_at_open(struct check_context *context, struct check_resul
     return 0;
 }
 
+static int run_reset_declared(struct check_context *context, struct check_result *result, struct error *error)
+{
+    (void)error;
+    if (!context->can_reset) {
+        check_not_applicable(result, "it has no VFIO_DEVICE_RESET, or its hazard is not allowed");
+        return 0;
+    }
+    check_expect(result, "VFIO_DEVICE_FLAGS_RESET in the flags of a device that has VFIO_DEVICE_RESET");
+    if (context->reset_unsaid)
+        check_broken(result, "the reset works, and the flag is not set");
+    return 0;
+}
+
 #define FEATURE "linux/vfio.h, VFIO_DEVICE_FEATURE: "
 
 static const struct check_rule rules[] = {
@@ -296,6 +309,18 @@ static const struct check_rule rules[] = {
         .cost = "the device is closed and opened again",
         .needs = CHECK_NEEDS_MIGRATION,
         .run = run_running_at_open,
+    },
+    {
+        .name = "discovery/reset-declared",
+        .level = CHECK_SHOULD,
+        .basis =
+            "linux/vfio.h, VFIO_DEVICE_GET_INFO: VFIO_DEVICE_FLAGS_RESET says that the device supports reset. A VMM "
+            "that goes by it cannot take a device out of ERROR, or out of a RESUMING that failed",
+        .causes = "a driver of its own VFIO_DEVICE_RESET whose answer to GET_INFO was written before it",
+        .hazard = CHECK_HAZARD_NONE,
+        .cost = "none: a reset where the flag is missing, before the first rule, with the hazard that allows it",
+        .needs = CHECK_NEEDS_MIGRATION,
+        .run = run_reset_declared,
     },
 };
 

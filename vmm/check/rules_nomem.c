@@ -26,7 +26,7 @@ static int open_fail_nth(struct check_context *context, struct check_result *res
 {
     int fd;
 
-    if (context->device->ops->gone_fd(context->device) >= 0) {
+    if (check_is_served(context)) {
         check_not_applicable(result, "its server allocates memory in a process of its own");
         return -1;
     }

@@ -237,7 +237,7 @@ static int run_reset_beside(struct check_context *context, struct check_result *
     int status = 0;
     pthread_t thread;
 
-    if (context->device->ops->gone_fd(context->device) >= 0) {
+    if (check_is_served(context)) {
         check_not_applicable(result, "a server takes the requests of one connection one after the other");
         return 0;
     }
@@ -390,8 +390,6 @@ static int run_kept_past_close(struct check_context *context, struct check_resul
         check_broken(result, "read() gave %zd bytes", count);
     else
         check_note(result, "read() gives %s", count < 0 ? strerror(errno) : "no bytes");
-    if (status == 0 && result->outcome == CHECK_OK)
-        judge_fresh(context, "opened again while its last user's data_fd is open", result);
     close(fd);
     return status;
 }

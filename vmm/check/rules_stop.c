@@ -136,13 +136,12 @@ static int run_no_dma_unmapped(struct check_context *context, struct check_resul
 static int watch_interrupts(struct workplace *place, unsigned int state, struct check_result *result,
                             struct error *error)
 {
-    struct vfio_device *device = place->bench.device;
     uint64_t before, after;
 
     (void)error;
     check_expect(result, "in %s no interrupt comes within %llu ms", migration_state_name(state),
                  (unsigned long long)(place->context->stop_hold_ns / 1000000));
-    if (device->ops->gone_fd(device) < 0)
+    if (!check_is_served(place->context))
         stop_watch_hold(INTERRUPT_ON_ITS_WAY_NS);
     before = bench_count_all_interrupts(&place->bench);
     stop_watch_hold(place->context->stop_hold_ns);
@@ -207,8 +206,7 @@ static int ask_config(struct workplace *place, unsigned int state, struct check_
     struct error refusal = ERROR_INIT;
 
     check_expect(result, "in %s its configuration space and its MSI-X table answer", migration_state_name(state));
-    if (bench_config_read(&place->bench, 0, seen, sizeof(seen), &refusal) < 0 ||
-        read_msix(&place->bench, &refusal) < 0) {
+    if (bench_config_read_all(&place->bench, seen, &refusal) < 0 || read_msix(&place->bench, &refusal) < 0) {
         check_broken(result, "%s", refusal.text);
         return 0;
     }

@@ -82,10 +82,14 @@ static int discover(struct check_context *context, struct error *error)
 {
     struct vfio_device *device = context->device;
     struct vfio_device_info_summary info;
+    struct error unsaid = ERROR_INIT;
 
     if (device->ops->get_info(device, &info, error) < 0 || migration_get_flags(device, &context->flags, error) < 0)
         return -1;
     context->can_reset = info.flags & VFIO_DEVICE_FLAGS_RESET;
+    /* What can be done for a device depends on it, so it is not left at the word of a driver that forgot the flag. */
+    if (!context->can_reset && context->flags && context->hazard >= CHECK_HAZARD_RESET)
+        context->can_reset = context->reset_unsaid = device->ops->reset(device, &unsaid) == 0;
     context->dma_logging = has_feature(device, VFIO_DEVICE_FEATURE_DMA_LOGGING_START | VFIO_DEVICE_FEATURE_SET);
     context->tells_peers = tells_peers(device);
     context->declares = get_declared(device);

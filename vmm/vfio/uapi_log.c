@@ -434,9 +434,8 @@ static void log_session_close(struct vfio_data_session *session)
 static int log_session_descriptor(const struct vfio_data_session *session)
 {
     const struct logged_session *logged = (const struct logged_session *)session;
-    const struct vfio_device_ops *inner = logged->inner->device->ops;
 
-    return inner->session_descriptor ? inner->session_descriptor(logged->inner) : -1;
+    return logged->inner->device->ops->session_descriptor(logged->inner);
 }
 
 static void log_set_timeout(struct vfio_device *device, uint64_t ns)
@@ -519,6 +518,8 @@ static void leave_out(struct vfio_device_ops *ops, const struct vfio_device_ops 
         ops->iommu_log_report = NULL;
     if (!inner->iommu_log_is_exact)
         ops->iommu_log_is_exact = NULL;
+    if (!inner->session_descriptor)
+        ops->session_descriptor = NULL;
     if (!inner->gone_reason)
         ops->gone_reason = NULL;
     if (!inner->kvm_fd)

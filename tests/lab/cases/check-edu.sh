@@ -6,6 +6,6 @@
 module edu_migration || skip_all "there is no edu_migration.ko"
 edu=$(edu_devices | head -n 1)
 bind edu_migration "$edu"
-checked edu_migration "vfio:$edu"
+checked edu_migration "vfio:$edu" 7
 unbind "$edu"
 finish

@@ -420,8 +420,10 @@ static int reset(struct vfio_device *device, struct error *error)
 
 static int get_info(struct vfio_device *device, struct vfio_device_info_summary *info, struct error *error)
 {
-    (void)device, (void)error;
-    *info = (struct vfio_device_info_summary){.flags = VFIO_DEVICE_FLAGS_RESET};
+    bool unsaid = fake_of(device)->defect == DEFECT_RESET_UNSAID;
+
+    (void)error;
+    *info = (struct vfio_device_info_summary){.flags = unsaid ? 0 : VFIO_DEVICE_FLAGS_RESET};
     return 0;
 }
 

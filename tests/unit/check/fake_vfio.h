@@ -21,6 +21,7 @@ enum defect {
     DEFECT_UNKNOWN_FLAGS,
     DEFECT_ARGSZ,
     DEFECT_STATE_KEPT,
+    DEFECT_RESET_UNSAID,
     /* the state machine */
     DEFECT_NO_WAY_BACK,
     DEFECT_STATE_LATE,

@@ -50,6 +50,7 @@ static const struct {
     {DEFECT_UNKNOWN_FLAGS, "discovery/unknown-flags-refused", 0, NULL},
     {DEFECT_ARGSZ, "discovery/argsz-too-small-refused", 0, NULL},
     {DEFECT_STATE_KEPT, "discovery/running-at-open", 0, NULL},
+    {DEFECT_RESET_UNSAID, "discovery/reset-declared", 0, NULL},
     {DEFECT_NO_WAY_BACK, "fsm/pairs", 0, NULL},
     {DEFECT_STATE_LATE, "fsm/state-read-back", 0, NULL},
     {DEFECT_SAME_STATE_REFUSED, "fsm/same-state", 0, NULL},
