@@ -96,4 +96,20 @@ expect 0 "--at" "$stopcopy" migrate --memory 64M --device test --at-ops 300 --at
     --report "json:$scratch/report.json"
 expect_json '[.notes[] | select(startswith("no sandbox holds the VMM: the commands"))] | length > 0'
 [ -e "$scratch/there" ] || fail "$name: the command did not run"
+
+# Who writes the reports for it has nothing of it open but its own line, above all not the connection: a VMM that is killed must let
+# go of that.
+name="the writer of reports"
+"$stopcopy" run --memory 64M --workload cpu --ops 100000000 --report "json:$scratch/report.json" 7</etc/passwd >/dev/null 2>&1 &
+vmm=$!
+started="$started $vmm"
+wait_for "$name" pgrep -P $vmm
+writer=$(pgrep -P $vmm)
+only_its_line() {
+    [ "$(ls "/proc/$writer/fd" | wc -l)" -eq 4 ]
+}
+wait_for "$name with four descriptors" only_its_line
+[ -e "/proc/$vmm/fd/7" ] || fail "$name: the VMM has not the descriptor that this test gave it"
+kill -KILL $vmm
+wait $vmm 2>/dev/null
 finish

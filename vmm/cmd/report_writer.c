@@ -56,6 +56,10 @@ static _Noreturn void write_all(const struct options *options, int socket, pid_t
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
+    /* The connection above all: a VMM that is killed has to let go of it, or the other end takes it for one that lives. */
+    if (socket > STDERR_FILENO + 1)
+        close_range(STDERR_FILENO + 1, (unsigned int)socket - 1, 0);
+    close_range((unsigned int)socket + 1, ~0u, 0);
     /* A Ctrl-C is for the VMM, whose report is still to come. */
     setpgid(0, 0);
     for (;;) {
