@@ -2,7 +2,6 @@
 EXTRA_DIST += docs/faults.md docs/interoperability.md docs/kill-matrix.md docs/stream.md
 EXTRA_DIST += docs/lab.md
 EXTRA_DIST += docs/samples/bringup-dma.html docs/samples/bringup-dma.json docs/samples/bringup-dma.txt
-EXTRA_DIST += docs/bench.md
 
 # Man pages: their text in docs/man/, with the options as the programs' own --help has them.
 MAN_PAGES = \
@@ -40,7 +39,7 @@ install-data-hook:
 uninstall-hook:
 	rm -f $(DESTDIR)$(completiondir)/stopcopy-device
 
-dist_doc_DATA = README.md CONTRIBUTING.md docs/ARCHITECTURE.md docs/bringup.md docs/bringup.schema.json \
+dist_doc_DATA = README.md CONTRIBUTING.md docs/ARCHITECTURE.md docs/bench.md docs/bringup.md docs/bringup.schema.json \
 	docs/by-hand.md docs/capture-qemu.md docs/check.md docs/device.md docs/faults.md docs/guest.md docs/interoperability.md docs/kill-matrix.md \
 	docs/kernel-vfio.md docs/lab.md docs/limits.md docs/orders.md docs/packaging.md docs/report.md docs/report.schema.json docs/rules.md docs/security.md docs/stream.md docs/suite.md docs/vfio-user.md \
 	docs/writing-a-device.md docs/writing-a-guest-driver.md

@@ -131,7 +131,7 @@ static const struct fault_row table[] = {
      "device/no-answer", "", 5},
     {"read-short", FAULT_SOURCE, "21", "byte=N",
      "a read in the middle of the stream has fewer bytes than were asked for, up to the byte", MIGRATE,
-     "device/data-after-end", "", 3},
+     "device/data-after-end", "device/arc-failed", 3},
     {"saved-byte-changed", FAULT_SOURCE, "3, 27", "byte=N", "a byte of the stream is another one", MIGRATE,
      "device/state-refused", "", 3},
     {"write-fails", FAULT_DESTINATION, "44", "byte=N,errno=N", "writing the stream fails at a byte", MIGRATE,
